@@ -1,0 +1,64 @@
+"""Image grids and image files."""
+
+import math
+import os
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+
+def image_grid(images, columns=None):
+    """Lays images out in a grid, row by row.
+
+    Args:
+        images: [N, H, W, C], N at least 1.
+        columns: Images in a row; by default as many as make the grid about square, ceil(sqrt(N)).
+
+    Returns:
+        [rows * H, columns * W, C], of the dtype of `images`; cells without an image are 0.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or not len(images):
+        raise ValueError(f"Images must be [N, H, W, C] with at least one image; received shape {images.shape}.")
+    if columns is None:
+        columns = math.ceil(math.sqrt(len(images)))
+    if columns < 1:
+        raise ValueError(f"columns must be at least 1; received {columns}.")
+    count, height, width, channels = images.shape
+    rows = -(-count // columns)
+    cells = np.zeros((rows * columns, height, width, channels), images.dtype)
+    cells[:count] = images
+    cells = cells.reshape(rows, columns, height, width, channels)
+    return cells.swapaxes(1, 2).reshape(rows * height, columns * width, channels)
+
+
+def to_uint8_rounded(images, drange=(-1, 1)):
+    """Maps floats to uint8 for saving: rounded to nearest, half to even, saturated; `drange` becomes 0 and 255."""
+    low, high = drange
+    scale = 255 / (high - low)
+    return np.clip(np.rint(np.asarray(images) * scale - low * scale), 0, 255).astype(np.uint8)
+
+
+def save_image(path, image):
+    """Writes a PNG file whole or not at all: whoever looks for `path` never finds half an image.
+
+    Args:
+        path: File name; the folder must exist.
+        image: uint8, [H, W, 3], [H, W, 1] or [H, W].
+    """
+    image = np.asarray(image)
+    if image.dtype != np.uint8:
+        raise ValueError(f"Images to be saved must be uint8; received {image.dtype}. Use to_uint8_rounded.")
+    if image.ndim == 3 and image.shape[-1] == 1:
+        image = image[:, :, 0]
+    if image.ndim != 2 and not (image.ndim == 3 and image.shape[-1] == 3):
+        raise ValueError(f"An image must be [H, W], [H, W, 1] or [H, W, 3]; received shape {image.shape}.")
+    path = pathlib.Path(path)
+    # os.replace is atomic only within a file system, hence a temporary file in the same folder.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        Image.fromarray(image).save(temporary, format="png")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

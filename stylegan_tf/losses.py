@@ -1,0 +1,122 @@
+"""Losses: a base loss on scores, plus penalties on the discriminator's gradient with respect to its images.
+
+Every loss is a float tensor [N], one number an image; the caller takes the mean. (The reference's penalised losses come
+out as [N, N] by broadcasting, with the same mean.)
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+def generator_loss(name, fake_scores):
+    """The generator's loss.
+
+    Args:
+        name: "wgan", "logistic-saturating" or "logistic-nonsaturating" (the paper's).
+        fake_scores: Discriminator's scores of generated images, [N, 1] or [N].
+
+    Returns:
+        float [N].
+    """
+    scores = tf.reshape(fake_scores, [-1])
+    if name == "wgan":
+        return -scores
+    if name == "logistic-saturating":
+        return -tf.nn.softplus(scores)  # log(1 - logistic(fake))
+    if name == "logistic-nonsaturating":
+        return tf.nn.softplus(-scores)  # -log(logistic(fake))
+    raise ValueError(f"Generator loss must be one of {GENERATOR_LOSSES}; received {name!r}.")
+
+
+GENERATOR_LOSSES = ("wgan", "logistic-saturating", "logistic-nonsaturating")
+
+
+class DiscriminatorLoss(NamedTuple):
+    """A discriminator's loss and what it is made of, float [N] each. `penalty` is a part of `loss`."""
+
+    loss: tf.Tensor
+    real_scores: tf.Tensor
+    fake_scores: tf.Tensor
+    penalty: tf.Tensor
+
+
+def wgan(real, fake):
+    return fake - real
+
+
+def hinge(real, fake):
+    return tf.nn.relu(1.0 + fake) + tf.nn.relu(1.0 - real)
+
+
+def logistic(real, fake):
+    return tf.nn.softplus(fake) + tf.nn.softplus(-real)
+
+
+BASE_LOSSES = {
+    "wgan": wgan,
+    "wgan-gp": wgan,
+    "hinge": hinge,
+    "hinge-gp": hinge,
+    "logistic": logistic,
+    "logistic-simplegp": logistic,
+}
+
+
+def discriminator_loss(
+    name,
+    discriminator,
+    reals,
+    fakes,
+    mixing_factors=None,
+    pixel_area=1.0,
+    r1_gamma=10.0,
+    r2_gamma=0.0,
+    wgan_lambda=10.0,
+    wgan_epsilon=0.001,
+    wgan_target=1.0,
+):
+    """The discriminator's loss: one of `BASE_LOSSES` on the scores, plus the penalties that its name asks for.
+
+    Args:
+        name: "wgan", "hinge" or "logistic"; "wgan-gp" and "hinge-gp" with the gradient penalty of Gulrajani et al., 2017
+            ("wgan-gp" with the drift term of Karras et al., 2017 as well); "logistic-simplegp" with R1 and R2 of
+            Mescheder et al., 2018 (the paper's loss is this one with R1 alone).
+        discriminator: Function from images, [N, R, R, C], to scores, [N, 1].
+        reals, fakes: Images in [-1, 1], [N, R, R, C].
+        mixing_factors: For "-gp": weight of the fakes in the images that are penalised, uniform in [0, 1], [N, 1, 1, 1].
+        pixel_area: (R / full resolution)^2. The reference differentiates by the image enlarged to full resolution, where
+            each pixel is spread over 1 / pixel_area of them, so the squared gradient is smaller by this factor.
+        r1_gamma, r2_gamma: Weights of R1 (on reals) and R2 (on fakes).
+        wgan_lambda, wgan_target: Weight and target norm of the gradient penalty.
+        wgan_epsilon: Weight of the drift term.
+
+    Returns:
+        DiscriminatorLoss.
+    """
+    if name not in BASE_LOSSES:
+        raise ValueError(f"Discriminator loss must be one of {sorted(BASE_LOSSES)}; received {name!r}.")
+    simple = name == "logistic-simplegp"
+    real, real_norm = scores_and_gradient_norm(discriminator, reals, pixel_area, wanted=simple and r1_gamma != 0.0)
+    fake, fake_norm = scores_and_gradient_norm(discriminator, fakes, pixel_area, wanted=simple and r2_gamma != 0.0)
+    penalty = 0.5 * r1_gamma * real_norm + 0.5 * r2_gamma * fake_norm
+    if name.endswith("-gp"):
+        mixed = reals + (fakes - reals) * mixing_factors
+        _, norm = scores_and_gradient_norm(discriminator, mixed, pixel_area)
+        penalty += tf.square(tf.sqrt(norm) - wgan_target) * (wgan_lambda / wgan_target**2)
+    if name == "wgan-gp":
+        penalty += wgan_epsilon * tf.square(real)
+    return DiscriminatorLoss(BASE_LOSSES[name](real, fake) + penalty, real, fake, penalty)
+
+
+def scores_and_gradient_norm(discriminator, images, pixel_area, wanted=True):
+    """Scores, [N], and the squared norm of the summed scores' gradient by each image, [N] (zeros if not wanted)."""
+    if not wanted:
+        scores = tf.reshape(discriminator(images), [-1])
+        return scores, tf.zeros_like(scores)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(images)
+        scores = tf.reshape(discriminator(images), [-1])
+        total = tf.reduce_sum(scores)
+    gradient = tape.gradient(total, images)
+    return scores, tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3]) * pixel_area

@@ -1,0 +1,8 @@
+"""The networks of StyleGAN: plain Keras 3 models, the same on TensorFlow, JAX and PyTorch."""
+
+from stylegan_tf.networks.discriminator import Discriminator
+from stylegan_tf.networks.generator import Generator
+from stylegan_tf.networks.mapping import MappingNetwork
+from stylegan_tf.networks.synthesis import SynthesisNetwork
+
+__all__ = ["Discriminator", "Generator", "MappingNetwork", "SynthesisNetwork"]

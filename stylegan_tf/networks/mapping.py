@@ -1,0 +1,100 @@
+"""The mapping network f: z -> w."""
+
+import keras
+from keras import ops
+
+from stylegan_tf.layers import EqualizedDense, LabelEmbedding, PixelNorm
+from stylegan_tf.layers.activations import activation
+from stylegan_tf.networks.network import Network, checked_labels
+
+
+@keras.saving.register_keras_serializable(package="stylegan_tf")
+class MappingNetwork(Network):
+    """Maps latents z, and labels, to intermediate latents w.
+
+    Args:
+        latent_size: Length of z.
+        label_size: Length of a label, 0 without conditioning.
+        dlatent_size: Length of w.
+        dlatent_broadcast: Number of layers to repeat w for, or None for one w without a layer axis.
+        mapping_layers: Depth. With 0 layers, w is the (normalised) input itself.
+        mapping_fmaps: Width of all layers but the last.
+        mapping_lrmul: Learning rate multiplier.
+        mapping_nonlinearity: "lrelu" or "relu".
+        use_wscale: Whether to equalize the learning rate.
+        normalize_latents: Whether to scale the input, z and the embedded label together, to unit root mean square.
+
+    Call arguments:
+        z: float [N, latent_size], standard normal.
+        labels: float [N, label_size], one-hot, or None.
+
+    Returns:
+        float [N, dlatent_size], or [N, dlatent_broadcast, dlatent_size].
+
+    Reference:
+        Karras et al., 2018, section 2 and appendix C.
+    """
+
+    def __init__(
+        self,
+        latent_size=512,
+        label_size=0,
+        dlatent_size=512,
+        dlatent_broadcast=None,
+        mapping_layers=8,
+        mapping_fmaps=512,
+        mapping_lrmul=0.01,
+        mapping_nonlinearity="lrelu",
+        use_wscale=True,
+        normalize_latents=True,
+        **kwargs,
+    ):
+        arguments = dict(
+            latent_size=latent_size,
+            label_size=label_size,
+            dlatent_size=dlatent_size,
+            dlatent_broadcast=dlatent_broadcast,
+            mapping_layers=mapping_layers,
+            mapping_fmaps=mapping_fmaps,
+            mapping_lrmul=mapping_lrmul,
+            mapping_nonlinearity=mapping_nonlinearity,
+            use_wscale=use_wscale,
+            normalize_latents=normalize_latents,
+        )
+        super().__init__(arguments, **kwargs)
+        self.label_size = label_size
+        self.dlatent_broadcast = dlatent_broadcast
+        self.activation = activation(mapping_nonlinearity)
+        self.embedding = LabelEmbedding(latent_size, name="embedding") if label_size else None
+        self.normalize = PixelNorm(name="normalize") if normalize_latents else None
+        self.dense = [
+            EqualizedDense(
+                dlatent_size if i == mapping_layers - 1 else mapping_fmaps,
+                lrmul=mapping_lrmul,
+                use_wscale=use_wscale,
+                name=f"dense{i}",
+            )
+            for i in range(mapping_layers)
+        ]
+        self.input_size = latent_size * 2 if label_size else latent_size
+        self.build((None, latent_size))
+
+    def build(self, z_shape):
+        if self.embedding:
+            self.embedding.build((None, self.label_size))
+        width = self.input_size
+        for dense in self.dense:
+            dense.build((None, width))
+            width = dense.units
+        self.output_size = width
+
+    def call(self, z, labels=None):
+        labels = checked_labels(labels, self.label_size, "MappingNetwork")
+        w = z if labels is None else ops.concatenate([z, self.embedding(labels)], axis=-1)
+        if self.normalize:
+            w = self.normalize(w)
+        for dense in self.dense:
+            w = self.activation(dense(w))
+        if self.dlatent_broadcast is not None:
+            w = ops.tile(w[:, None, :], (1, self.dlatent_broadcast, 1))
+        return w

@@ -1,0 +1,258 @@
+"""The synthesis network g: w, noise -> image."""
+
+import math
+
+import keras
+from keras import ops
+
+from stylegan_tf.layers import (
+    AdaIN,
+    Bias,
+    Blur,
+    EqualizedConv2D,
+    EqualizedDense,
+    InstanceNorm,
+    LearnedConstant,
+    NoiseInput,
+    PixelNorm,
+    upsample,
+)
+from stylegan_tf.layers.activations import activation
+from stylegan_tf.networks.network import Network, feature_maps, is_fused, log2_resolution
+
+
+class SynthesisLayer(keras.layers.Layer):
+    """One layer of Figure 1b: source -> [blur] -> noise -> bias -> nonlinearity -> normalisation -> style.
+
+    Args:
+        source: The layer that makes the features: a convolution, the learned constant or the traditional dense layer.
+        blur: `Blur` after an upsampling convolution, or None.
+        use_noise, nonlinearity, use_pixel_norm, use_instance_norm, use_styles, use_wscale: As in `SynthesisNetwork`.
+
+    Call arguments:
+        x: Input of `source`.
+        w: Intermediate latents of this layer, [N, dlatent_size].
+        noise: [N or 1, H, W, 1], or None without noise.
+    """
+
+    def __init__(
+        self,
+        source,
+        blur,
+        use_noise,
+        nonlinearity,
+        use_pixel_norm,
+        use_instance_norm,
+        use_styles,
+        use_wscale,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.source = source
+        self.blur = blur
+        self.noise = NoiseInput(name="noise") if use_noise else None
+        self.bias = Bias(name="bias")
+        self.activation = activation(nonlinearity)
+        self.pixel_norm = PixelNorm(name="pixel_norm") if use_pixel_norm else None
+        self.instance_norm = InstanceNorm(name="instance_norm") if use_instance_norm and not use_styles else None
+        self.style = AdaIN(normalize=use_instance_norm, use_wscale=use_wscale, name="style") if use_styles else None
+
+    def build(self, x_shape, w_shape, noise_shape=None):
+        self.source.build(x_shape)
+        shape = self.source.compute_output_shape(x_shape)
+        if self.noise:
+            self.noise.build(shape, noise_shape)
+        self.bias.build(shape)
+        if self.style:
+            self.style.build(shape, w_shape)
+
+    def call(self, x, w, noise=None):
+        x = self.source(x)
+        if self.blur:
+            x = self.blur(x)
+        if self.noise:
+            x = self.noise(x, noise)
+        x = self.activation(self.bias(x))
+        if self.pixel_norm:
+            x = self.pixel_norm(x)
+        if self.instance_norm:
+            x = self.instance_norm(x)
+        return self.style(x, w) if self.style else x
+
+
+class TraditionalInput(keras.layers.Layer):
+    """The dense first layer of configurations A to C: one vector -> [N, 4, 4, filters]."""
+
+    def __init__(self, filters, use_wscale, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        # The gain is Progressive GAN's: sqrt(2) / 4.
+        self.dense = EqualizedDense(
+            16 * filters, gain=math.sqrt(2) / 4, use_wscale=use_wscale, use_bias=False, name="dense"
+        )
+
+    def build(self, w_shape):
+        self.dense.build(w_shape)
+
+    def call(self, w):
+        return ops.reshape(self.dense(w), (-1, 4, 4, self.filters))
+
+    def compute_output_shape(self, w_shape):
+        return (w_shape[0], 4, 4, self.filters)
+
+
+@keras.saving.register_keras_serializable(package="stylegan_tf")
+class SynthesisNetwork(Network):
+    """Turns intermediate latents and noise into images, at the full or any lower resolution.
+
+    Args:
+        dlatent_size: Length of w.
+        num_channels: Colour channels of the image.
+        resolution: Side of the image, a power of two from 4 to 1024.
+        fmap_base, fmap_decay, fmap_max: Feature maps at 2^r: min(fmap_base / 2^((r - 1) fmap_decay), fmap_max).
+        use_styles: Whether every layer is styled by w. Without, there is a single w, [N, 1, dlatent_size].
+        const_input_layer: Whether the first layer is a learned constant rather than a dense layer fed with w.
+        use_noise: Whether every layer adds noise.
+        nonlinearity: "lrelu" or "relu".
+        use_wscale: Whether to equalize the learning rate.
+        use_pixel_norm, use_instance_norm: Normalisation after every layer.
+        fused_scale: Which up-convolutions have the orientation of the reference's fused ones: True, False, or "auto" for
+            those with outputs of 128 and more.
+        blur_filter: Filter after up-convolutions; None or () for no blur.
+
+    Call arguments:
+        w: float [N, num_layers, dlatent_size].
+        noise: None for the stored noise images, or a list of standard normal tensors, [N or 1, R, R, 1] each, in the
+            order and shape of `noise_shapes`; those of unused layers may be missing.
+        resolution: Side of the image to make, None for the full one; only the blocks up to it are run.
+        fade: Weight of the newest block in [0, 1], a float or a scalar tensor.
+
+    Returns:
+        float [N, resolution, resolution, num_channels], nominally in [-1, 1].
+
+    Reference:
+        Karras et al., 2018, section 2, Figure 1b; growth as in Karras et al., 2017, Figure 2.
+    """
+
+    def __init__(
+        self,
+        dlatent_size=512,
+        num_channels=3,
+        resolution=1024,
+        fmap_base=8192,
+        fmap_decay=1.0,
+        fmap_max=512,
+        use_styles=True,
+        const_input_layer=True,
+        use_noise=True,
+        nonlinearity="lrelu",
+        use_wscale=True,
+        use_pixel_norm=False,
+        use_instance_norm=True,
+        fused_scale="auto",
+        blur_filter=(1, 2, 1),
+        **kwargs,
+    ):
+        arguments = dict(
+            dlatent_size=dlatent_size,
+            num_channels=num_channels,
+            resolution=resolution,
+            fmap_base=fmap_base,
+            fmap_decay=fmap_decay,
+            fmap_max=fmap_max,
+            use_styles=use_styles,
+            const_input_layer=const_input_layer,
+            use_noise=use_noise,
+            nonlinearity=nonlinearity,
+            use_wscale=use_wscale,
+            use_pixel_norm=use_pixel_norm,
+            use_instance_norm=use_instance_norm,
+            fused_scale=fused_scale,
+            blur_filter=tuple(blur_filter or ()),
+        )
+        super().__init__(arguments, **kwargs)
+        self.dlatent_size = dlatent_size
+        self.num_channels = num_channels
+        self.resolution = resolution
+        self.use_styles = use_styles
+        self.use_noise = use_noise
+        self.const_input_layer = const_input_layer
+        self.resolutions = [2**r for r in range(2, log2_resolution(resolution) + 1)]
+        self.num_layers = 2 * len(self.resolutions) if use_styles else 1
+
+        def layer(source, blur, name):
+            return SynthesisLayer(
+                source,
+                blur,
+                use_noise=use_noise,
+                nonlinearity=nonlinearity,
+                use_pixel_norm=use_pixel_norm,
+                use_instance_norm=use_instance_norm,
+                use_styles=use_styles,
+                use_wscale=use_wscale,
+                name=name,
+            )
+
+        self.layers_by_resolution = []
+        self.to_rgb = []
+        for res in self.resolutions:
+            filters = feature_maps(log2_resolution(res) - 1, fmap_base, fmap_decay, fmap_max)
+            convolution = dict(kernel_size=3, use_wscale=use_wscale, use_bias=False)
+            blur = None
+            if res > 4:
+                first = EqualizedConv2D(filters, resample="up", fused=is_fused(fused_scale, res), **convolution)
+                blur = Blur(blur_filter, name="blur") if blur_filter else None
+            elif const_input_layer:
+                first = LearnedConstant(filters)
+            else:
+                first = TraditionalInput(filters, use_wscale)
+            second = EqualizedConv2D(filters, **convolution)
+            self.layers_by_resolution.append(
+                [layer(first, blur, f"{res}x{res}_first"), layer(second, None, f"{res}x{res}_second")]
+            )
+            self.to_rgb.append(
+                EqualizedConv2D(num_channels, 1, gain=1.0, use_wscale=use_wscale, name=f"{res}x{res}_to_rgb")
+            )
+        self.build((None, self.num_layers, dlatent_size))
+
+    @property
+    def noise_shapes(self):
+        """Shapes of the noise images, [1, R, R, 1], one for each layer; empty without noise."""
+        return [(1, res, res, 1) for res in self.resolutions for _ in range(2)] if self.use_noise else []
+
+    def build(self, w_shape):
+        style_shape = (None, self.dlatent_size)
+        shape = style_shape
+        for layers, to_rgb in zip(self.layers_by_resolution, self.to_rgb, strict=True):
+            for layer in layers:
+                layer.build(shape, style_shape)
+                shape = layer.source.compute_output_shape(shape)
+            to_rgb.build(shape)
+        self.noise_images = [
+            self.add_weight(
+                name=f"noise{i}", shape=shape, initializer=keras.initializers.RandomNormal(stddev=1.0), trainable=False
+            )
+            for i, shape in enumerate(self.noise_shapes)
+        ]
+
+    def call(self, w, noise=None, resolution=None, fade=1.0):
+        resolution = resolution or self.resolution
+        if resolution not in self.resolutions:
+            raise ValueError(f"resolution must be one of {self.resolutions}; received {resolution!r}.")
+        if noise is None:
+            noise = self.noise_images
+        x, image, last = w[:, 0], None, self.resolutions.index(resolution)
+        for block, (layers, to_rgb) in enumerate(zip(self.layers_by_resolution, self.to_rgb, strict=True)):
+            for i, layer in enumerate(layers, start=2 * block):
+                x = layer(x, w[:, i if self.use_styles else 0], noise[i] if self.use_noise else None)
+            if block == last:
+                break
+            if block == last - 1 and is_fading(fade):
+                image = upsample(to_rgb(x))
+        new_image = to_rgb(x)
+        return new_image if image is None else image + fade * (new_image - image)
+
+
+def is_fading(fade):
+    """Whether a block is being faded in: False only for the number 1, so a traced step knows it as it is traced."""
+    return not (isinstance(fade, (int, float)) and fade == 1)

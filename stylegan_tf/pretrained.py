@@ -1,0 +1,169 @@
+"""Official variables: the only place where the original's names and NCHW layouts meet ours.
+
+`load_variables` and `export_variables` are exact inverses of each other; images and noise are moved from NCHW to NHWC,
+and dense layers beside a 4 x 4 image are permuted, since the original flattens it in C, H, W order.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from keras import ops
+
+from stylegan_tf.networks import Discriminator, Generator, MappingNetwork, SynthesisNetwork
+
+# Keyword arguments of the original's generator that are behaviour, not architecture: ours take them at the call, or leave
+# them to the trainer.
+behaviour_arguments = frozenset(
+    {
+        "truncation_psi",
+        "truncation_cutoff",
+        "truncation_psi_val",
+        "truncation_cutoff_val",
+        "dlatent_avg_beta",
+        "style_mixing_prob",
+        "randomize_noise",
+        "structure",
+        "is_training",
+        "is_validation",
+    }
+)
+
+
+class Variable(NamedTuple):
+    """One official variable: ours (None for the original's `lod`, which is an argument here) and its layout."""
+
+    variable: object
+    layout: str = "same"  # "same", "image" (NCHW <-> NHWC), "flatten" (C, H, W -> units) or "unflatten" (-> C, H, W)
+
+
+def load_variables(network, arrays):
+    """Fills a network with official variables.
+
+    Args:
+        network: MappingNetwork, SynthesisNetwork, Generator or Discriminator.
+        arrays: {official name: array in the original's layout}, exactly the variables of the network.
+
+    Raises:
+        ValueError: A variable is missing, unknown or of another shape; nothing is changed then.
+    """
+    variables = official_variables(network)
+    missing, extra = sorted(variables.keys() - arrays.keys()), sorted(arrays.keys() - variables.keys())
+    if missing:
+        raise ValueError(f"{_count(missing)} missing for {type(network).__name__}: {', '.join(missing)}.")
+    if extra:
+        raise ValueError(f"{_count(extra)} unknown to {type(network).__name__}: {', '.join(extra)}.")
+    for name, official in variables.items():
+        shape, expected = np.shape(arrays[name]), _official_shape(official)
+        if shape != expected:
+            raise ValueError(f"Variable {name} must have shape {expected}; received {shape}.")
+    for name, (variable, layout) in variables.items():
+        if variable is not None:
+            variable.assign(_from_official(np.asarray(arrays[name]), layout))
+
+
+def export_variables(network):
+    """The inverse of `load_variables`: {official name: float32 array in the original's layout}. `lod` is 0."""
+    return {
+        name: np.float32(0) if variable is None else _to_official(ops.convert_to_numpy(variable), layout)
+        for name, (variable, layout) in official_variables(network).items()
+    }
+
+
+def official_variables(network):
+    """{official name: Variable} of a network; TypeError for a network that the original does not have."""
+    if isinstance(network, MappingNetwork):
+        return _mapping(network)
+    if isinstance(network, SynthesisNetwork):
+        return _synthesis(network)
+    if isinstance(network, Generator):
+        return {
+            "lod": Variable(None),
+            "dlatent_avg": Variable(network.w_average),
+            **{f"G_synthesis/{name}": variable for name, variable in _synthesis(network.synthesis).items()},
+            **{f"G_mapping/{name}": variable for name, variable in _mapping(network.mapping).items()},
+        }
+    if isinstance(network, Discriminator):
+        return _discriminator(network)
+    raise TypeError(f"No official variables are known for {type(network).__name__}.")
+
+
+def _mapping(network):
+    variables = {"LabelConcat/weight": Variable(network.embedding.embedding)} if network.embedding else {}
+    for i, dense in enumerate(network.dense):
+        variables |= _weight_and_bias(f"Dense{i}", dense)
+    return variables
+
+
+def _synthesis(network):
+    variables = {"lod": Variable(None)}
+    variables |= {f"noise{i}": Variable(noise, "image") for i, noise in enumerate(network.noise_images)}
+    for i, (res, (first, second)) in enumerate(zip(network.resolutions, network.layers_by_resolution, strict=True)):
+        if res > 4:
+            name, weight = "Conv0_up", {"weight": Variable(first.source.kernel)}
+        elif network.const_input_layer:
+            name, weight = "Const", {"const": Variable(first.source.constant, "image")}
+        else:
+            name, weight = "Dense", {"weight": Variable(first.source.dense.kernel, "unflatten")}
+        variables |= _synthesis_layer(f"{res}x{res}/{name}", weight, first)
+        name = "Conv1" if res > 4 else "Conv"
+        variables |= _synthesis_layer(f"{res}x{res}/{name}", {"weight": Variable(second.source.kernel)}, second)
+        variables |= _weight_and_bias(f"ToRGB_lod{len(network.resolutions) - 1 - i}", network.to_rgb[i])
+    return variables
+
+
+def _synthesis_layer(name, weight, layer):
+    variables = {f"{name}/{key}": variable for key, variable in weight.items()}
+    if layer.noise:
+        variables[f"{name}/Noise/weight"] = Variable(layer.noise.strength)
+    variables[f"{name}/bias"] = Variable(layer.bias.bias)
+    if layer.style:
+        variables |= _weight_and_bias(f"{name}/StyleMod", layer.style.style)
+    return variables
+
+
+def _discriminator(network):
+    variables = {"lod": Variable(None)}
+    for lod, from_rgb in enumerate(network.from_rgb):
+        variables |= _weight_and_bias(f"FromRGB_lod{lod}", from_rgb)
+        if lod < len(network.blocks):
+            res, (first, second) = network.resolutions[lod], network.blocks[lod]
+            variables |= _weight_and_bias(f"{res}x{res}/Conv0", first)
+            variables |= _weight_and_bias(f"{res}x{res}/Conv1_down", second)
+    variables |= _weight_and_bias("4x4/Conv", network.conv)
+    variables |= _weight_and_bias("4x4/Dense0", network.dense, layout="flatten")
+    return variables | _weight_and_bias("4x4/Dense1", network.output_layer)
+
+
+def _weight_and_bias(name, layer, layout="same"):
+    return {f"{name}/weight": Variable(layer.kernel, layout), f"{name}/bias": Variable(layer.bias)}
+
+
+def _official_shape(official):
+    if official.variable is None:
+        return ()
+    shape = tuple(official.variable.shape)
+    return (shape[0], shape[3], shape[1], shape[2]) if official.layout == "image" else shape
+
+
+def _from_official(array, layout):
+    if layout == "image":
+        return array.transpose(0, 2, 3, 1)
+    if layout == "flatten":
+        return array.reshape(-1, 4, 4, array.shape[1]).transpose(1, 2, 0, 3).reshape(array.shape)
+    if layout == "unflatten":
+        return array.reshape(array.shape[0], -1, 4, 4).transpose(0, 2, 3, 1).reshape(array.shape)
+    return array
+
+
+def _to_official(array, layout):
+    if layout == "image":
+        return array.transpose(0, 3, 1, 2)
+    if layout == "flatten":
+        return array.reshape(4, 4, -1, array.shape[1]).transpose(2, 0, 1, 3).reshape(array.shape)
+    if layout == "unflatten":
+        return array.reshape(array.shape[0], 4, 4, -1).transpose(0, 3, 1, 2).reshape(array.shape)
+    return array
+
+
+def _count(names):
+    return f"{len(names)} variable{'s' if len(names) > 1 else ''}"
