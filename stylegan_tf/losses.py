@@ -79,9 +79,9 @@ def discriminator_loss(
     """The discriminator's loss: one of `BASE_LOSSES` on the scores, plus the penalties that its name asks for.
 
     Args:
-        name: "wgan", "hinge" or "logistic"; "wgan-gp" and "hinge-gp" with the gradient penalty of Gulrajani et al., 2017
-            ("wgan-gp" with the drift term of Karras et al., 2017 as well); "logistic-simplegp" with R1 and R2 of
-            Mescheder et al., 2018 (the paper's loss is this one with R1 alone).
+        name: "wgan" (with the drift term of Karras et al., 2017), "hinge" or "logistic"; "wgan-gp" and "hinge-gp" with
+            the gradient penalty of Gulrajani et al., 2017; "logistic-simplegp" with R1 and R2 of Mescheder et al., 2018
+            (the paper's loss is this one with R1 alone).
         discriminator: Function from images, [N, R, R, C], to scores, [N, 1].
         reals, fakes: Images in [-1, 1], [N, R, R, C].
         mixing_factors: For "-gp": weight of the fakes in the images that are penalised, uniform in [0, 1], [N, 1, 1, 1].
@@ -104,7 +104,7 @@ def discriminator_loss(
         mixed = reals + (fakes - reals) * mixing_factors
         _, norm = scores_and_gradient_norm(discriminator, mixed, pixel_area)
         penalty += tf.square(tf.sqrt(norm) - wgan_target) * (wgan_lambda / wgan_target**2)
-    if name == "wgan-gp":
+    if name.startswith("wgan"):
         penalty += wgan_epsilon * tf.square(real)
     return DiscriminatorLoss(BASE_LOSSES[name](real, fake) + penalty, real, fake, penalty)
 

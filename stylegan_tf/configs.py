@@ -1,0 +1,241 @@
+"""What a training run is: frozen dataclasses, JSON in and out, and the presets.
+
+Origins of the constants are listed in PROVENANCE.md.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+
+from stylegan_tf.schedule import TICK_KIMG, training_schedule
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """Arguments of `training_schedule`; the paper's growth (section 3 and appendix C) by default."""
+
+    lod_initial_resolution: int = 8
+    lod_training_kimg: float = 600
+    lod_transition_kimg: float = 600
+    minibatch_base: int = 4
+    minibatch_dict: dict[int, int] = field(default_factory=dict)
+    max_minibatch_per_gpu: dict[int, int] = field(default_factory=dict)
+    G_lrate_base: float = 0.001
+    G_lrate_dict: dict[int, float] = field(
+        default_factory=lambda: {128: 0.0015, 256: 0.002, 512: 0.003, 1024: 0.003}
+    )
+    D_lrate_base: float = 0.001
+    D_lrate_dict: dict[int, float] = field(
+        default_factory=lambda: {128: 0.0015, 256: 0.002, 512: 0.003, 1024: 0.003}
+    )
+    lrate_rampup_kimg: float = 0
+    tick_kimg_base: float = 160
+    tick_kimg_dict: dict[int, float] = field(default_factory=lambda: dict(TICK_KIMG))
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Names and weights of `losses.py`; non-saturating logistic loss with R1 by default (the paper's for FFHQ)."""
+
+    generator: str = "logistic-nonsaturating"
+    discriminator: str = "logistic-simplegp"
+    r1_gamma: float = 10.0
+    r2_gamma: float = 0.0
+    wgan_lambda: float = 10.0
+    wgan_epsilon: float = 0.001
+    wgan_target: float = 1.0
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Adam, as in the paper (appendix C)."""
+
+    beta1: float = 0.0
+    beta2: float = 0.99
+    epsilon: float = 1e-8
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training run.
+
+    Attributes:
+        config: Name of the preset it started from.
+        dataset: Name of the data set, a folder in `data_dir`.
+        data_dir: Folder of data sets.
+        resolution: Side of the images; None, until the data set is opened, for its own.
+        max_label_size: Labels to train with: 0 for none, "full" for all of the data set's, n for its first n columns.
+        mirror: Whether to mirror half of the real images.
+        num_gpus: Replicas; 0 is one replica on the CPU.
+        seed: Seed of everything random.
+        total_kimg: Length of the run in thousands of real images.
+        generator: Keyword arguments of `Generator`.
+        discriminator: Keyword arguments of `Discriminator`.
+        style_mixing_prob: Probability that a second latent takes over at a random layer.
+        w_average_beta: Decay of the running average of w, per step.
+        average_half_life_kimg: Half-life of the moving average Gs of the generator's weights.
+        minibatch_repeats: Minibatches between two looks at the schedule.
+        snapshot_ticks: Ticks between two snapshots, checkpoints and image grids.
+        deterministic: Whether to ask TensorFlow for bitwise repeatable (slower) operations.
+    """
+
+    config: str = "f"
+    dataset: str = "ffhq"
+    data_dir: str = "data"
+    resolution: int | None = None
+    max_label_size: int | str = 0
+    mirror: bool = True
+    num_gpus: int = 0
+    seed: int = 1000
+    total_kimg: float = 25000
+    generator: dict = field(default_factory=dict)
+    discriminator: dict = field(default_factory=dict)
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    style_mixing_prob: float = 0.9
+    w_average_beta: float = 0.995
+    average_half_life_kimg: float = 10
+    minibatch_repeats: int = 4
+    snapshot_ticks: int = 1
+    deterministic: bool = False
+
+    @property
+    def num_replicas(self):
+        return max(self.num_gpus, 1)
+
+    def phase(self, images_seen):
+        """The schedule's `Phase` after `images_seen` real images; `resolution` must be known."""
+        return training_schedule(
+            images_seen,
+            resolution=self.resolution,
+            num_gpus=self.num_replicas,
+            **{f.name: getattr(self.schedule, f.name) for f in dataclasses.fields(self.schedule)},
+        )
+
+
+# Minibatch by resolution for a number of GPUs (paper, appendix C); larger resolutions take the base.
+MINIBATCHES = {
+    1: {"minibatch_base": 4, "minibatch_dict": {4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4}},
+    2: {"minibatch_base": 8, "minibatch_dict": {4: 256, 8: 256, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8}},
+    4: {"minibatch_base": 16, "minibatch_dict": {4: 512, 8: 256, 16: 128, 32: 64, 64: 32, 128: 16}},
+    8: {"minibatch_base": 32, "minibatch_dict": {4: 512, 8: 256, 16: 128, 32: 64, 64: 32}},
+}
+
+PRESETS = {
+    # The paper's configuration F, Table 1: styles, learned constant, noise and mixing regularization.
+    "f": {},
+    # Ours: the 1,797 digits of scikit-learn at 32 x 32, minutes on two CPU cores.
+    "digits": {
+        "dataset": "digits",
+        "mirror": False,
+        "total_kimg": 120,
+        "generator": {
+            "fmap_base": 512,
+            "fmap_max": 64,
+            "latent_size": 64,
+            "dlatent_size": 64,
+            "mapping_fmaps": 64,
+            "mapping_layers": 4,
+        },
+        "discriminator": {"fmap_base": 512, "fmap_max": 64},
+        "loss": {"r1_gamma": 1.0},
+        "schedule": {
+            "lod_training_kimg": 20,
+            "lod_transition_kimg": 10,
+            "minibatch_base": 32,
+            "minibatch_dict": {},
+            "G_lrate_base": 0.002,
+            "D_lrate_base": 0.002,
+            "tick_kimg_base": 5,
+            "tick_kimg_dict": {},
+        },
+        "average_half_life_kimg": 3,
+        "snapshot_ticks": 4,
+    },
+}
+
+
+def make_config(preset, num_gpus=0):
+    """The `TrainingConfig` of a preset, with the paper's minibatches for that number of GPUs.
+
+    A number of GPUs without a row of its own takes that of the next smaller number.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"There is no configuration {preset!r}; there are: {', '.join(PRESETS)}.")
+    row = MINIBATCHES[max(n for n in MINIBATCHES if n <= max(num_gpus, 1))]
+    base = {"config": preset, "num_gpus": num_gpus, "schedule": row}
+    return from_dict(TrainingConfig, merge(base, PRESETS[preset]))
+
+
+def merge(base, changes):
+    """A copy of nested dicts with changes; the tables of a schedule are replaced as a whole."""
+    merged = dict(base)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(base.get(key), dict) and not key.endswith("_dict")
+        merged[key] = merge(base[key], value) if nested else value
+    return merged
+
+
+def override(config, settings):
+    """Applies settings of the form KEY=VALUE, such as `schedule.lod_training_kimg=100`, with JSON or plain text values.
+
+    Raises:
+        ValueError: A key does not exist or a value has the wrong type.
+    """
+    values = to_dict(config)
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator:
+            raise ValueError(f"A setting has the form KEY=VALUE; received {setting!r}.")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        *path, last = key.split(".")
+        target = values
+        for part in path:
+            target = target.get(part) if isinstance(target, dict) else None
+        free = path in (["generator"], ["discriminator"])  # their constructors know which keywords exist
+        if not isinstance(target, dict) or (last not in target and not free):
+            names = ", ".join(target if isinstance(target, dict) else values)
+            raise ValueError(f"There is no setting {key!r}; there are: {names}.")
+        target[last] = value
+    return from_dict(type(config), values)
+
+
+def to_dict(config):
+    """Nested plain dicts, ready for JSON."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(cls, values):
+    """The inverse of `to_dict`, also after a way through JSON, where integer keys have become text.
+
+    Raises:
+        ValueError: An unknown name or a value of the wrong type.
+    """
+    types_by_name = typing.get_type_hints(cls)
+    unknown = values.keys() - types_by_name.keys()
+    if unknown:
+        raise ValueError(f"{cls.__name__} has no setting {', '.join(sorted(unknown))}.")
+    return cls(**{name: _convert(name, value, types_by_name[name]) for name, value in values.items()})
+
+
+def _convert(name, value, kind):
+    if dataclasses.is_dataclass(kind):
+        return from_dict(kind, value)
+    if typing.get_origin(kind) is dict:
+        try:
+            return {int(key): _convert(name, item, typing.get_args(kind)[1]) for key, item in value.items()}
+        except (AttributeError, ValueError):
+            raise ValueError(f'{name} must be a table such as {{"64": 32}}; received {value!r}.') from None
+    kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    # A bool is an int to Python, and an int serves as a float; neither the other way round.
+    allowed = any(isinstance(value, (int, float) if k is float else k) for k in kinds)
+    if not allowed or (isinstance(value, bool) and bool not in kinds):
+        expected = " or ".join(k.__name__ for k in kinds)
+        raise ValueError(f"{name} must be {expected}; received {value!r}.")
+    return value

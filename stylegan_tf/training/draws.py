@@ -1,0 +1,77 @@
+"""Everything random in a training step, as a pure function of (run seed, images seen, replica, purpose)."""
+
+import enum
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Purpose(enum.IntEnum):
+    """What a draw is for. The numbers are part of a run's identity: new ones go to the end."""
+
+    D_GENERATOR = 0
+    G_GENERATOR = 1
+    MIRROR = 2
+    MIXING_FACTORS = 3
+    RANDOM_LABELS = 4
+    GRID = 5
+
+
+class GeneratorDraws(NamedTuple):
+    """What one pass through the generator needs.
+
+    Attributes:
+        z: Latents, [N, latent_size].
+        z2: Second latents, whose styles take over from layer `cutoff` on, [N, latent_size].
+        cutoff: int32 scalar; the number of layers in use where styles are not mixed.
+        noise: One image a layer in use, [N, R, R, 1] each; None for the stored ones.
+    """
+
+    z: tf.Tensor
+    z2: tf.Tensor
+    cutoff: tf.Tensor
+    noise: list[tf.Tensor] | None
+
+
+def seed_of(run_seed, *values):
+    """A seed for the stateless generators below, int32 [2]; other numbers, or another order, give another seed.
+
+    Args:
+        run_seed: Seed of the run.
+        *values: Images seen, replica, `Purpose`, ...: integers, Python's or scalar tensors.
+    """
+    seed = tf.constant([run_seed & 0x7FFFFFFF, 0])
+    for value in values:
+        seed = fold(seed, value)
+    return seed
+
+
+def fold(seed, value):
+    """A new seed from a seed and an integer."""
+    return tf.random.experimental.stateless_fold_in(seed, tf.cast(value, tf.int64), alg="philox")
+
+
+def normal(shape, seed):
+    """Standard normal draws; the same on every device."""
+    return tf.random.stateless_normal(shape, seed, alg="philox")
+
+
+def uniform(shape, seed):
+    """Uniform draws in [0, 1); the same on every device."""
+    return tf.random.stateless_uniform(shape, seed, alg="philox")
+
+
+def generator_draws(seed, images, generator, resolution, style_mixing_prob):
+    """Draws for one pass of `images` latents through a generator at a resolution.
+
+    The cut-off is one for the whole batch, uniform in [1, layers in use) with probability `style_mixing_prob`.
+    """
+    shapes = [shape for shape in generator.synthesis.noise_shapes if shape[1] <= resolution]
+    layers = 2 * resolution.bit_length() - 4
+    cutoff = tf.random.stateless_uniform([], fold(seed, 0), 1, layers, tf.int32, alg="philox")
+    return GeneratorDraws(
+        z=normal([images, generator.latent_size], fold(seed, 1)),
+        z2=normal([images, generator.latent_size], fold(seed, 2)),
+        cutoff=tf.where(uniform([], fold(seed, 3)) < style_mixing_prob, cutoff, layers),
+        noise=[normal([images, *shape[1:]], fold(seed, 4 + i)) for i, shape in enumerate(shapes)],
+    )

@@ -1,0 +1,72 @@
+"""Adam under a distribution strategy, with the two habits of the reference: reset on growth, skip on overflow."""
+
+import tensorflow as tf
+
+
+class Adam:
+    """Adam (Kingma and Ba, 2015, section 2, the "epsilon hat" form) whose update is skipped when it is not finite.
+
+    Call it inside the strategy's scope, and its `apply` in cross-replica context. A variable without a gradient keeps
+    its value: its moments are zero since the last reset, so the reference's zero gradient changes nothing either.
+
+    Args:
+        variables: Keras variables, all of those that may ever be trained.
+        beta1, beta2, epsilon: As in the paper.
+    """
+
+    def __init__(self, variables, beta1=0.0, beta2=0.99, epsilon=1e-8):
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+        self.targets = [variable.value for variable in variables]
+        self.m = [tf.Variable(tf.zeros(v.shape), trainable=False) for v in self.targets]
+        self.v = [tf.Variable(tf.zeros(v.shape), trainable=False) for v in self.targets]
+        self.updates = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    def reset(self):
+        """Forgets the moments and the number of updates, as the reference does when a level enters or leaves fading."""
+        for slot in [*self.m, *self.v, self.updates]:
+            slot.assign(tf.zeros_like(slot))
+
+    def apply(self, strategy, gradients, learning_rate):
+        """Sums each replica's gradients and takes one step, unless one of them is not finite.
+
+        Args:
+            strategy: The tf.distribute strategy.
+            gradients: For each variable a per-replica gradient, already divided by the global minibatch, or None.
+            learning_rate: float32 scalar.
+
+        Returns:
+            bool scalar: whether the step was taken.
+        """
+        used = [
+            (gradient, target, m, v)
+            for gradient, target, m, v in zip(gradients, self.targets, self.m, self.v, strict=True)
+            if gradient is not None
+        ]
+        summed = strategy.extended.batch_reduce_to(
+            tf.distribute.ReduceOp.SUM, [(gradient, target) for gradient, target, _, _ in used]
+        )
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(strategy.experimental_local_results(g)[0])) for g in summed])
+
+        def step():
+            self.updates.assign_add(1)
+            updates = tf.cast(self.updates.read_value(), tf.float32)
+            powers = tf.pow(self.beta1, updates), tf.pow(self.beta2, updates)
+            for gradient, (_, target, m, v) in zip(summed, used, strict=True):
+                strategy.extended.update(target, self._update, args=(m, v, gradient, learning_rate, *powers), group=False)
+            return True
+
+        return tf.cond(finite, step, lambda: False)
+
+    def _update(self, target, m, v, gradient, learning_rate, beta1_power, beta2_power):
+        tf.raw_ops.ResourceApplyAdam(
+            var=target.handle,
+            m=m.handle,
+            v=v.handle,
+            beta1_power=beta1_power,
+            beta2_power=beta2_power,
+            lr=learning_rate,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
