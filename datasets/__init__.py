@@ -27,8 +27,9 @@ def open_dataset(name, data_dir="data", resolution=None, max_label_size=0):
     if not folder.is_dir():
         if name != "digits":
             raise DatasetError(
-                f"There is no data set {name!r} in {data_dir}; {_describe_existing(data_dir)}. Create it from a folder of images "
-                f"with datasets.images.create_from_images({str(folder)!r}, 'FOLDER'), or use 'digits', which creates itself."
+                f"There is no data set {name!r} in {data_dir}; {_describe_existing(data_dir)}. Create it from a folder "
+                f"of images with datasets.images.create_from_images({str(folder)!r}, 'FOLDER'), or use 'digits', which "
+                "creates itself."
             )
         click.echo(f"Creating {folder} from scikit-learn's 1,797 handwritten digits, once.")
         create_digits(folder)

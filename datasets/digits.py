@@ -1,4 +1,4 @@
-"""Source: scikit-learn's handwritten digits, 1,797 real scans of 8x8 pixels that come with the package, so no network is needed.
+"""Source: scikit-learn's handwritten digits, 1,797 real scans of 8x8 pixels that come with the package.
 
 Reference:
     Alpaydin and Kaynak, 1998, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository.
@@ -16,7 +16,7 @@ _MAX_VALUE = 16
 
 
 def create_digits(out):
-    """Creates the digits data set: 1,797 greyscale images of 32x32, labels one-hot float32 [1797, 10], in shuffled order.
+    """Creates the digits data set: 1,797 greyscale images of 32x32 with one-hot labels [1797, 10], in shuffled order.
 
     Args:
         out: Folder of the data set to create.
@@ -35,9 +35,9 @@ def create_digits(out):
 def enlarge(digit):
     """Enlarges one digit by Lanczos interpolation.
 
-    Of Pillow's smooth filters Lanczos gives the cleanest strokes, and a 4x4 box mean of its result is nearest to the original:
-    0.67 of 16 away on average, against 0.73 for bicubic and 1.13 for bilinear (Hamming and box come nearer, but leave the
-    blocks of the original visible).
+    Of Pillow's filters Lanczos gives the cleanest strokes, and of the smooth ones the result whose 4x4 box mean is
+    nearest to the original: 0.67 of 16 away on average, against 0.73 for bicubic and 1.13 for bilinear. Hamming and box
+    come nearer, but leave the blocks of the original visible.
 
     Args:
         digit: Values from 0 to 16, [8, 8].

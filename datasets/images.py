@@ -19,8 +19,8 @@ def create_from_images(out, source_folder, shuffle=True):
 
     Args:
         out: Folder of the data set to create.
-        source_folder: Folder of PNG, JPEG, BMP, WebP or TIFF files, all greyscale or all RGB, of one size: square, the side a
-            power of two. Files of other types and hidden files are ignored.
+        source_folder: Folder of PNG, JPEG, BMP, WebP or TIFF files, all greyscale or all RGB, of one size: square, the
+            side a power of two. Files of other types and hidden files are ignored.
         shuffle: Store them in the reference's shuffled order instead of the sorted one.
 
     Raises:
@@ -78,6 +78,6 @@ def _load(path):
     with _open(path) as image:
         try:
             pixels = np.asarray(image)
-        except (OSError, SyntaxError) as error:  # Pillow reports broken PNG chunks as a SyntaxError
+        except (OSError, SyntaxError, ValueError) as error:  # all three are Pillow's, SyntaxError for PNG chunks
             raise DatasetError(f"{path} is damaged ({error}). Repair or remove it.") from error
     return pixels.reshape(*pixels.shape[:2], -1)

@@ -1,8 +1,8 @@
 """The stream of training images, a pure function of (data set, seed).
 
-Item s of the stream is the same image at every resolution and whatever the minibatch, so a run that is resumed, or goes on at
-another resolution, opens the stream at the number of images it has seen and continues exactly. The records of a level are
-equally long, which makes any item readable at once: nothing is skipped over, no shuffle buffer is filled or kept in memory.
+Item s of the stream is the same image at every resolution and whatever the minibatch, so a run that is resumed, or goes
+on at another resolution, opens the stream at the number of images it has seen and continues exactly. The records of a
+level are equally long, which makes any item readable at once: nothing is skipped over, and no shuffle buffer is filled.
 """
 
 import functools
@@ -14,8 +14,8 @@ import tensorflow as tf
 def epoch_order(num_images, window, seed, epoch):
     """Returns the order of one epoch, a permutation, int64 [num_images].
 
-    An image comes up at any time after the `window` first ones have been taken from the file, as from a shuffle buffer of that
-    size: reading stays near one place of the file, which counts on hard disks and network drives.
+    Images come as from a shuffle buffer of `window` images that is refilled in file order, so that reading stays near
+    one place of the file, which counts on hard disks and network drives.
 
     Args:
         num_images: Images of the data set.
@@ -23,7 +23,7 @@ def epoch_order(num_images, window, seed, epoch):
         seed: Non-negative integer.
         epoch: Number of the epoch, from 0.
     """
-    # RandomState and SeedSequence promise the same numbers in every version of NumPy, and a run may be resumed under another.
+    # RandomState and SeedSequence promise the same numbers in every NumPy, and a run may be resumed under another one.
     random = np.random.RandomState(np.random.MT19937(np.random.SeedSequence([seed, epoch])))
     if window >= num_images:
         return random.permutation(num_images)
@@ -45,7 +45,7 @@ def training_pipeline(dataset, resolution, minibatch, seed, start=0, shuffle_meg
         minibatch: Images a batch.
         seed: Non-negative integer; the shuffle of epoch e depends on (seed, e).
         start: Item to start at: the number of images the run has seen.
-        shuffle_megabytes: Shuffle window, in records of `dataset.resolution`, so that it is the same images at every level.
+        shuffle_megabytes: Shuffle window, in records of `dataset.resolution`, hence as many images at every level.
 
     Returns:
         tf.data.Dataset of (images, labels): uint8 [minibatch, R, R, C] and float32 [minibatch, label_size].
@@ -63,7 +63,7 @@ def training_pipeline(dataset, resolution, minibatch, seed, start=0, shuffle_meg
         raise ValueError(
             f"shuffle_megabytes must hold an image, {record_bytes / 2**20:.3g}; received {shuffle_megabytes}."
         )
-    dataset.level(resolution)  # raises here rather than in the first batch
+    image_shape = (minibatch, resolution, resolution, dataset.level(resolution).num_channels)
 
     # A batch may reach over an epoch's end, and several are read at a time.
     @functools.lru_cache(maxsize=4)
@@ -78,7 +78,7 @@ def training_pipeline(dataset, resolution, minibatch, seed, start=0, shuffle_meg
     def load_batch(first_item):
         # Not stateful: the result depends on the item's number only, so batches may be read in parallel.
         records, labels = tf.numpy_function(read_batch, [first_item], (tf.string, tf.float32), stateful=False)
-        images = dataset.parse(tf.ensure_shape(records, (minibatch,)), resolution)
+        images = tf.ensure_shape(dataset.parse(records, resolution), image_shape)
         return images, tf.ensure_shape(labels, (minibatch, dataset.label_size))
 
     first_items = tf.data.Dataset.counter(start, step=minibatch)

@@ -3,21 +3,20 @@
     data/<name>/<name>-r02.tfrecords ... <name>-rNN.tfrecords      NN = log2 of the side
     data/<name>/<name>-rxx.labels                                  float32 .npy, [number of images, label_size]
 
-A record is a tf.train.Example with `shape`, int64 [C, H, W], and `data`, the C * H * W raw bytes. Files are NCHW, everything
-else here is NHWC; the conversion happens in this file only.
+A record is a tf.train.Example with `shape`, int64 [C, H, W], and `data`, the C * H * W raw bytes. Files are NCHW,
+everything else is NHWC; the conversion happens in this file only.
 """
 
 import pathlib
 import re
 import shutil
-import struct
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-# A TFRecord file frames each record by its length (uint64), a checksum of the length, the record, a checksum of the record.
+# Framing of a TFRecord file: length of the record (uint64), checksum of the length, record, checksum of the record.
 _HEADER_BYTES = 12
 _FRAME_BYTES = 16
 # What an Example adds to its pixels: names, shape, lengths. It is 36 to 50 bytes; other writers may pack differently.
@@ -49,7 +48,7 @@ def shuffled_order(num_images):
 class MultiResolutionWriter:
     """Writes a data set, all levels at once; nothing appears under its name before it is complete.
 
-    The files are written to `OUT.partial`, which is renamed to OUT when the `with` block ends, and removed when it raises.
+    The files are written to `OUT.partial`, which is renamed to OUT when the `with` block ends, removed when it raises.
 
     Example:
 
@@ -113,13 +112,13 @@ class MultiResolutionWriter:
             )
         if self._shape is None:
             self._shape = image.shape
-            for level in range(2, _log2(image.shape[0]) + 1):
+            for level in range(2, image.shape[0].bit_length()):
                 path = self._partial / f"{self.folder.name}-r{level:02d}.tfrecords"
                 self._writers.append(tf.io.TFRecordWriter(str(path)))
         if image.shape != self._shape:
             raise DatasetError(
-                f"All images must be alike; received {describe_shape(image.shape)} after {describe_shape(self._shape)}. "
-                "Convert them to one size and one number of channels."
+                f"All images must be alike; received {describe_shape(image.shape)} after {describe_shape(self._shape)}."
+                " Convert them to one size and one number of channels."
             )
         # float32 is exact here: eight bits and two more for each of the eight halvings of 1024 fit its 24.
         pixels = image.astype(np.float32)
@@ -143,8 +142,8 @@ class MultiResolutionWriter:
             return
         if self._labels.ndim != 2 or len(self._labels) != self.num_images:
             raise DatasetError(
-                f"{self.folder} holds {self.num_images} images but was given labels of shape {list(self._labels.shape)}, so it "
-                f"was not created. Labels must be [{self.num_images}, label_size]."
+                f"{self.folder} was given labels of shape {list(self._labels.shape)}, so it was not created. "
+                f"Labels must be [{self.num_images}, label_size], as there are {self.num_images} images."
             )
         with open(self._partial / f"{self.folder.name}-rxx.labels", "wb") as file:
             np.save(file, self._labels)
@@ -181,9 +180,7 @@ class MultiResolutionDataset:
         if resolution is None:
             resolution = max(paths)
         if resolution not in paths:
-            raise DatasetError(
-                f"{self.folder} has no level of {resolution}x{resolution}; it has {_list_sides(paths)}. Choose one of these."
-            )
+            raise self._missing_level(resolution, paths)
         self.resolution = resolution
         self.resolutions = tuple(sorted(side for side in paths if side <= resolution))
         self._levels = {side: _open_level(paths[side], side) for side in self.resolutions}
@@ -191,9 +188,9 @@ class MultiResolutionDataset:
         for level in self._levels.values():
             if (level.num_images, level.num_channels) != (largest.num_images, largest.num_channels):
                 raise DatasetError(
-                    f"{level.path} holds {level.num_images} images of {level.num_channels} channels, but {largest.path} "
-                    f"{largest.num_images} of {largest.num_channels}: one is incomplete or from another data set. Create or copy "
-                    "both again."
+                    f"{level.path} holds {level.num_images} images of {level.num_channels} channels, but "
+                    f"{largest.path} {largest.num_images} of {largest.num_channels}: one is truncated or foreign. "
+                    "Create or copy both again."
                 )
         self.num_images = largest.num_images
         self.num_channels = largest.num_channels
@@ -203,11 +200,12 @@ class MultiResolutionDataset:
     def level(self, resolution):
         """Returns the Level of a resolution; DatasetError if the data set has none."""
         if resolution not in self._levels:
-            raise DatasetError(
-                f"{self.folder} has no level of {resolution}x{resolution} in use; it has {_list_sides(self._levels)}. "
-                "Choose one of these."
-            )
+            raise self._missing_level(resolution, self._levels)
         return self._levels[resolution]
+
+    def _missing_level(self, resolution, sides):
+        existing = ", ".join(f"{side}x{side}" for side in sorted(sides))
+        return DatasetError(f"{self.folder} has no level of {resolution}x{resolution}; choose one of {existing}.")
 
     def path(self, resolution):
         """Returns the path of a level's file."""
@@ -233,7 +231,7 @@ class MultiResolutionDataset:
         """
         level = self.level(resolution)
         records = []
-        with open(level.path, "rb", buffering=0) as file:
+        with open(level.path, "rb") as file:
             for index in indices:
                 file.seek(int(index) * level.record_bytes)
                 record = file.read(level.record_bytes)
@@ -277,14 +275,6 @@ def describe_shape(shape):
     return f"{width}x{height} with {channels} channel{'s' if channels > 1 else ''}"
 
 
-def _log2(side):
-    return side.bit_length() - 1
-
-
-def _list_sides(sides):
-    return ", ".join(f"{side}x{side}" for side in sorted(sides))
-
-
 def _serialize(image):
     shape = tf.train.Feature(int64_list=tf.train.Int64List(value=[image.shape[2], image.shape[0], image.shape[1]]))
     data = tf.train.Feature(bytes_list=tf.train.BytesList(value=[image.transpose(2, 0, 1).tobytes()]))
@@ -321,14 +311,14 @@ def _open_level(path, side):
     with open(path, "rb") as file:
         header = file.read(_HEADER_BYTES)
         if not header:
-            raise DatasetError(f"{path} is empty. Create or copy it again.")
-        example_bytes = struct.unpack("<Q", header[:8])[0] if len(header) == _HEADER_BYTES else 0
+            raise DatasetError(f"{path} is truncated: it is empty. Create or copy it again.")
+        example_bytes = int.from_bytes(header[:8], "little")
         if not any(0 < example_bytes - channels * side**2 < _MAX_EXAMPLE_OVERHEAD for channels in (1, 3)):
             raise foreign
         record_bytes = example_bytes + _FRAME_BYTES
         if file_bytes % record_bytes:
             raise DatasetError(
-                f"{path} is truncated: its {file_bytes} bytes are {file_bytes / record_bytes:.2f} records of {record_bytes}. "
+                f"{path} is truncated: its {file_bytes} bytes are no whole number of records of {record_bytes}. "
                 "Create or copy it again."
             )
         try:
@@ -356,11 +346,13 @@ def _load_labels(path, num_images, max_label_size):
         raise DatasetError(f"{path} is no .npy file of labels, or is truncated. Create or copy it again.") from error
     if labels.ndim != 2 or labels.dtype.kind not in "fiub":
         raise DatasetError(
-            f"{path} holds {labels.dtype} {list(labels.shape)}; labels must be float32 [{num_images}, label_size]. Create it again."
+            f"{path} holds {labels.dtype} {list(labels.shape)}; labels must be float32 [{num_images}, label_size]. "
+            "Create it again."
         )
     if len(labels) != num_images:
         raise DatasetError(
-            f"{path} holds labels of {len(labels)} images, but the data set has {num_images}. Create or copy the data set again."
+            f"{path} holds labels of {len(labels)} images, but the data set has {num_images}. "
+            "Create or copy the data set again."
         )
     columns = labels.shape[1] if max_label_size == "full" else max_label_size
     return np.array(labels[:, :columns], np.float32)

@@ -36,6 +36,4 @@ def run_dirs(outdir):
     """[(number, path)] of the run folders in `outdir`, by number."""
     outdir = Path(outdir)
     paths = outdir.iterdir() if outdir.is_dir() else ()
-    return sorted(
-        (int(path.name[:5]), path) for path in paths if path.is_dir() and re.match(r"\d{5}-", path.name)
-    )
+    return sorted((int(path.name[:5]), path) for path in paths if path.is_dir() and re.match(r"\d{5}-", path.name))

@@ -23,13 +23,9 @@ class ScheduleConfig:
     minibatch_dict: dict[int, int] = field(default_factory=dict)
     max_minibatch_per_gpu: dict[int, int] = field(default_factory=dict)
     G_lrate_base: float = 0.001
-    G_lrate_dict: dict[int, float] = field(
-        default_factory=lambda: {128: 0.0015, 256: 0.002, 512: 0.003, 1024: 0.003}
-    )
+    G_lrate_dict: dict[int, float] = field(default_factory=lambda: {128: 0.0015, 256: 0.002, 512: 0.003, 1024: 0.003})
     D_lrate_base: float = 0.001
-    D_lrate_dict: dict[int, float] = field(
-        default_factory=lambda: {128: 0.0015, 256: 0.002, 512: 0.003, 1024: 0.003}
-    )
+    D_lrate_dict: dict[int, float] = field(default_factory=lambda: {128: 0.0015, 256: 0.002, 512: 0.003, 1024: 0.003})
     lrate_rampup_kimg: float = 0
     tick_kimg_base: float = 160
     tick_kimg_dict: dict[int, float] = field(default_factory=lambda: dict(TICK_KIMG))

@@ -34,7 +34,9 @@ class MinibatchStdDev(keras.layers.Layer):
         if isinstance(batch, int):
             group = min(self.group_size, batch)
             if batch % group:
-                raise ValueError(f"The minibatch must be a multiple of the group size {group}; received {batch} images.")
+                raise ValueError(
+                    f"The minibatch must be a multiple of the group size {group}; received {batch} images."
+                )
         else:
             group = ops.minimum(self.group_size, batch)
         split = (group, -1, height, width, self.num_features, channels // self.num_features)

@@ -73,6 +73,7 @@ class Discriminator(Network):
         self.resolution = resolution
         self.num_channels = num_channels
         self.label_size = label_size
+        self.mbstd_group_size = mbstd_group_size
         self.activation = activation(nonlinearity)
         self.resolutions = [2**r for r in range(log2_resolution(resolution), 1, -1)]
 

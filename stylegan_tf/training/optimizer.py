@@ -45,14 +45,18 @@ class Adam:
         summed = strategy.extended.batch_reduce_to(
             tf.distribute.ReduceOp.SUM, [(gradient, target) for gradient, target, _, _ in used]
         )
-        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(strategy.experimental_local_results(g)[0])) for g in summed])
+        finite = tf.reduce_all(
+            [tf.reduce_all(tf.math.is_finite(strategy.experimental_local_results(g)[0])) for g in summed]
+        )
 
         def step():
             self.updates.assign_add(1)
             updates = tf.cast(self.updates.read_value(), tf.float32)
             powers = tf.pow(self.beta1, updates), tf.pow(self.beta2, updates)
             for gradient, (_, target, m, v) in zip(summed, used, strict=True):
-                strategy.extended.update(target, self._update, args=(m, v, gradient, learning_rate, *powers), group=False)
+                strategy.extended.update(
+                    target, self._update, args=(m, v, gradient, learning_rate, *powers), group=False
+                )
             return True
 
         return tf.cond(finite, step, lambda: False)

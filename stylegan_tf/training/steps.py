@@ -59,9 +59,7 @@ class TrainingStep:
         if self.fading:
             reals = fade_images(reals, fade)
         D_draws, G_draws = (
-            generator_draws(
-                fold(seed, purpose), count, self.models.G, self.resolution, self.config.style_mixing_prob
-            )
+            generator_draws(fold(seed, purpose), count, self.models.G, self.resolution, self.config.style_mixing_prob)
             for purpose in (Purpose.D_GENERATOR, Purpose.G_GENERATOR)
         )
         mixing_factors = uniform([count, 1, 1, 1], fold(seed, Purpose.MIXING_FACTORS))

@@ -7,15 +7,13 @@ if it also takes `run`, it is called once for every run that the vector lists. A
 import functools
 import json
 import math
+import pathlib
 
 import numpy as np
 
-from stylegan_tf.networks import Discriminator, Generator, MappingNetwork, SynthesisNetwork
-from stylegan_tf.pretrained import behaviour_arguments, load_variables
+DEFAULT_FOLDER = pathlib.Path(__file__).parent / "data"
 
-DEFAULT_FOLDER = "tests/reference/data"
-
-# Kind: file name pattern. See data/README.md for what each file contains.
+# Kind: file name pattern. data/README.md tells what each file contains.
 KINDS = {
     "d_basic": "d_basic-*.npz",
     "g_mapping": "g_mapping-*.npz",
@@ -26,17 +24,14 @@ KINDS = {
     "ops": "ops*.npz",
     "process_reals": "process_reals*.npz",
     "tensorflow-addons": "tensorflow-addons*.npz",
+    "train-steps": "train-steps*.npz",
     "training_schedule": "training_schedule*.json",
     "variables": "variables*.json",
     "weights": "*.npz",
 }
 
-NETWORKS = {
-    "D_basic": Discriminator,
-    "G_mapping": MappingNetwork,
-    "G_style": Generator,
-    "G_synthesis": SynthesisNetwork,
-}
+# The reference's names of the networks that this project has.
+NETWORKS = ("D_basic", "G_mapping", "G_style", "G_synthesis")
 
 
 class Vector:
@@ -45,67 +40,73 @@ class Vector:
     Attributes:
         path: The file.
         config: What it says about itself, a dict.
+        names: Names of its arrays.
     """
 
     def __init__(self, path):
         self.path = path
         if path.suffix == ".json":
-            self.config = json.loads(path.read_text())
+            self.config, self.names = json.loads(path.read_text()), []
         else:
-            with np.load(path) as arrays:
-                self.config = json.loads(str(arrays["config"])) if "config" in arrays else {}
+            with np.load(path) as file:
+                self.config, self.names = json.loads(str(file["config"])), file.files
 
     @functools.cached_property
     def arrays(self):
-        with np.load(self.path) as arrays:
-            return {name: arrays[name] for name in arrays.files if name != "config"}
+        with np.load(self.path) as file:
+            return {name: file[name] for name in self.names}
 
     def __getitem__(self, name):
         return self.arrays[name]
 
     def __contains__(self, name):
-        return name in self.arrays
+        return name in self.names
 
     def below(self, prefix):
         """{name without prefix: array} of all arrays whose names start with `prefix`."""
-        return {name.removeprefix(prefix): array for name, array in self.arrays.items() if name.startswith(prefix)}
+        return {name.removeprefix(prefix): self[name] for name in self.names if name.startswith(prefix)}
+
+    @property
+    def runs(self):
+        """The list that a test with an argument `run` goes through."""
+        if "networks" in self.config:
+            return [run for run in self.config["networks"] if run["network"] in NETWORKS]
+        return self.config["schedules" if "schedules" in self.config else "runs"]
 
     def networks(self):
-        """(name of the reference's function, its arguments, prefix of its weights), for our networks in the file."""
+        """(reference's function, its arguments, prefix of the weights) for each network in the file that we have."""
         config = self.config
         if "network" in config:
-            found = [(config["network"], config["static_kwargs"], "weights/")]
+            networks = [(config["network"], config["static_kwargs"], "weights/")]
         elif "func" in config:
-            kwargs, funcs = config["static_kwargs"], {**config["func"], "Gs": config["func"]["G"]}
-            found = [(funcs[net], kwargs[net], f"weights/{net}/") for net in kwargs]
-        elif isinstance(config.get("G"), dict):
-            nets = {net: config[net[0]] for net in ("G", "D", "Gs") if self.below(f"weights/{net}/")}
-            found = [(net["func"], net["static_kwargs"], f"weights/{name}/") for name, net in nets.items()]
+            funcs = {"Gs": config["func"]["G"], **config["func"]}
+            networks = [(funcs[net], kwargs, f"weights/{net}/") for net, kwargs in config["static_kwargs"].items()]
+        elif "G" in config:
+            networks = [
+                (config[net[0]]["func"], config[net[0]]["static_kwargs"], f"weights/{net}/")
+                for net in ("G", "D", "Gs")
+                if f"weights/{net}/lod" in self
+            ]
         else:
-            found = []
-        return [(func, kwargs, prefix) for func, kwargs, prefix in found if func in NETWORKS]
+            networks = []
+        return [network for network in networks if network[0] in NETWORKS]
 
 
+@functools.lru_cache
 def find(folder, kind):
-    """The vectors of a kind in a folder; kinds of networks only as far as this project has the networks."""
+    """The vectors of a kind in a folder, as far as this project has the networks that they were made with."""
     vectors = [Vector(path) for path in sorted(folder.glob(KINDS[kind]))]
-    if kind == "losses":
-        vectors = [vector for vector in vectors if vector.config["G"]["func"] in NETWORKS]
-    if kind == "weights":
+    if kind in ("losses", "weights"):
         vectors = [vector for vector in vectors if vector.networks()]
     return vectors
 
 
-def build(func, static_kwargs):
-    """The network that the reference's function makes of these arguments."""
-    return NETWORKS[func](**{k: v for k, v in static_kwargs.items() if k not in behaviour_arguments})
-
-
-def load(vector, func, static_kwargs, prefix):
-    """`build`, with the file's weights."""
-    network = build(func, static_kwargs)
-    load_variables(network, vector.below(prefix))
-    return network
+def describe(run):
+    """A short name of a run, for pytest's -k and for reading results."""
+    for key in ("key", "loss_key", "output", "name"):
+        if key in run:
+            return run[key].removeprefix("outputs/").removesuffix("/loss")
+    raise ValueError(f"Cannot tell what this run is called: {run}.")
 
 
 def growth(full_resolution, lod, structure="linear"):
@@ -124,28 +125,27 @@ def nchw(x):
 
 
 def enlarge(images, resolution):
-    """[N, H, W, C] to [N, resolution, resolution, C] by repeating pixels; our images are only as large as they need be."""
+    """[N, H, W, C] to [N, resolution, resolution, C] by repeating pixels, as the reference enlarges all its images."""
     factor = resolution // images.shape[1]
     return images.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
 def shrink(images, resolution):
     """[N, H, W, C] to [N, resolution, resolution, C] by averaging boxes."""
-    n, size, _, c = images.shape
+    count, size, _, channels = images.shape
     factor = size // resolution
-    return images.reshape(n, resolution, factor, resolution, factor, c).mean(axis=(2, 4))
+    return images.reshape(count, resolution, factor, resolution, factor, channels).mean(axis=(2, 4))
 
 
-def given_labels(labels):
-    """None for the reference's [N, 0] labels of an unconditional network."""
+def given(labels):
+    """The labels, or None for the [N, 0] that the reference passes to an unconditional network."""
     return labels if labels.shape[1] else None
 
 
-def assert_close(actual, reference, tolerance, what=""):
-    """Largest difference at most `tolerance` times the largest magnitude of the reference; a reference of 0 is exact."""
+def assert_close(actual, reference, tolerance, what="result"):
+    """The largest difference is at most `tolerance` times the largest magnitude of the reference."""
     actual = np.asarray(actual)
     assert actual.shape == reference.shape, f"{what} has shape {actual.shape}, the reference {reference.shape}"
     assert np.isfinite(actual).all(), f"{what} is not finite"
-    if reference.size:
-        difference, largest = np.abs(actual - reference).max(), np.abs(reference).max()
-        assert difference <= tolerance * largest, f"{what} differs by {difference:.3g}, the reference is {largest:.3g}"
+    difference, largest = np.abs(actual - reference).max(initial=0), np.abs(reference).max(initial=0)
+    assert difference <= tolerance * largest, f"{what} is off by {difference:.3g}, the reference reaches {largest:.3g}"

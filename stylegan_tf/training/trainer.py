@@ -1,0 +1,278 @@
+"""The training loop: schedule, steps, ticks, snapshots; and everything that must be right before it starts."""
+
+import json
+import math
+import signal
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from datasets import open_dataset
+from datasets.pipeline import training_pipeline
+from dnnlib.files import atomic_file, atomic_folder
+from dnnlib.run_dir import create_run_dir
+from stylegan_tf.configs import TrainingConfig, from_dict, to_dict
+from stylegan_tf.images import from_uint8
+from stylegan_tf.training.average import half_life_beta
+from stylegan_tf.training.checkpoint import Progress, latest_checkpoint, load_checkpoint, save_checkpoint
+from stylegan_tf.training.draws import Purpose, normal, seed_of
+from stylegan_tf.training.models import Models
+from stylegan_tf.training.reporting import Reporter, format_time, generate_grid, grid_size, peak_memory_gb
+from stylegan_tf.training.steps import STATISTICS, TrainingStep
+
+
+class Trainer:
+    """One run, ready to start: data opened, devices found, networks built.
+
+    Args:
+        config: TrainingConfig; its `resolution` may be None for the data set's.
+        run_dir: Folder of a run to resume, or None for a new one.
+
+    Raises:
+        ValueError, OSError: Something that the user can mend, in one sentence; nothing has been written then.
+    """
+
+    def __init__(self, config, run_dir=None):
+        if keras.backend.backend() != "tensorflow":
+            raise ValueError(
+                f"Training needs Keras on TensorFlow; KERAS_BACKEND is {keras.backend.backend()!r}. Set it to tensorflow."
+            )
+        self.data = open_dataset(config.dataset, config.data_dir, config.resolution, config.max_label_size)
+        self.config = config = replace(config, resolution=self.data.resolution)
+        self.strategy = make_strategy(config.num_gpus)
+        if config.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        keras.utils.set_random_seed(config.seed)
+        with self.strategy.scope():
+            self.models = Models(config, self.data.num_channels, self.data.label_size)
+        check_minibatches(config, self.models.D.mbstd_group_size)
+        self.progress = Progress()
+        self.run_dir = run_dir
+        if run_dir is not None:
+            self.progress = load_checkpoint(latest_checkpoint(run_dir), self.models.variables())
+        self.steps = {}
+        self.stop = None
+
+    def run(self, outdir):
+        """Trains to the end, or until Ctrl-C or SIGTERM; returns the run's folder.
+
+        Args:
+            outdir: Where a new run gets its folder.
+        """
+        resumed = self.run_dir is not None
+        if not resumed:
+            self.run_dir = create_run_dir(outdir, describe(self.config))
+        with atomic_file(self.run_dir / "config.json") as temporary:
+            temporary.write_text(json.dumps(to_dict(self.config), indent=2) + "\n")
+        progress, total = self.progress, self.config.total_kimg * 1000
+        with Reporter(self.run_dir, self.config.total_kimg, progress.images_seen / 1000) as self.reporter:
+            self.prepare_grid()
+            if resumed:
+                self.reporter.line(f"Resuming {self.run_dir} at {progress.images_seen / 1000:.1f} kimg.")
+            else:
+                self.reporter.line(f"{self.run_dir}: {self.data.num_images} images of {self.data.name}.")
+                self.start()
+            with stop_signals(self):
+                while progress.images_seen < total and not self.stop:
+                    self.train_minibatch()
+            self.finish()
+        return self.run_dir
+
+    def start(self):
+        """Puts down what a new run shows before its first step."""
+        columns, rows = grid_size(self.config.resolution)
+        images = next(iter(training_pipeline(self.data, self.config.resolution, columns * rows, self.config.seed)))[0]
+        self.reporter.grid("reals", from_uint8(images), columns, 0)
+        self.fakes(self.config.phase(0))
+
+    def prepare_grid(self):
+        """Draws the fixed latents and labels of the run's image grids, and starts the clock."""
+        columns, rows = grid_size(self.config.resolution)
+        self.grid_z = normal([columns * rows, self.models.Gs.latent_size], seed_of(self.config.seed, Purpose.GRID))
+        self.grid_labels = tf.constant(np.resize(self.data.labels, (columns * rows, self.data.label_size)))
+        self.batches = self.opened = None
+        self.totals, self.minibatches = tf.zeros(len(STATISTICS)), 0
+        self.clock = time.perf_counter()
+
+    def train_minibatch(self):
+        """One step of both networks, and what is due after it."""
+        progress, config = self.progress, self.config
+        if progress.repeat == 0:
+            progress.schedule_images = progress.images_seen
+        phase = config.phase(progress.schedule_images)
+        if progress.lod is None or levels(phase.lod) != levels(progress.lod):
+            self.models.G_optimizer.reset()
+            self.models.D_optimizer.reset()
+        progress.lod = phase.lod
+        images, labels = next(self.data_for(phase))
+        scalars = [phase.fade, phase.G_lrate, phase.D_lrate]
+        statistics = self.step_for(phase)(
+            images,
+            labels,
+            tf.constant(progress.images_seen, tf.int64),
+            *(tf.constant(value, tf.float32) for value in scalars),
+            tf.constant(half_life_beta(phase.minibatch, config.average_half_life_kimg), tf.float32),
+        )
+        self.totals, self.minibatches = self.totals + statistics, self.minibatches + 1
+        progress.images_seen += phase.minibatch
+        progress.repeat = (progress.repeat + 1) % config.minibatch_repeats
+        self.reporter.advance(min(progress.images_seen / 1000, config.total_kimg), phase)
+        if progress.images_seen >= progress.tick_images + phase.tick_kimg * 1000:
+            self.tick(phase)
+            if progress.tick % config.snapshot_ticks == 0 and progress.images_seen < config.total_kimg * 1000:
+                self.save(phase)
+
+    def step_for(self, phase):
+        """The compiled step of a phase; there is one for each (resolution, fading?)."""
+        key = phase.resolution, phase.fade != 1.0
+        if key not in self.steps:
+            labels = tf.constant(self.data.labels)
+            self.steps[key] = TrainingStep(self.models, self.config, self.strategy, *key, labels)
+        return self.steps[key]
+
+    def data_for(self, phase):
+        """The stream of real images of a phase, from the position that the run has reached."""
+        if self.opened != (phase.resolution, phase.minibatch):
+            self.opened = phase.resolution, phase.minibatch
+            pipeline = training_pipeline(self.data, *self.opened, self.config.seed, start=self.progress.images_seen)
+            self.batches = iter(self.strategy.experimental_distribute_dataset(pipeline))
+        return self.batches
+
+    def tick(self, phase):
+        """Prints one line and writes the scalars of the time since the last tick."""
+        progress = self.progress
+        now = time.perf_counter()
+        seconds, self.clock = now - self.clock, now
+        images = progress.images_seen - progress.tick_images
+        progress.tick, progress.tick_images = progress.tick + 1, progress.images_seen
+        progress.seconds += seconds
+        sums = dict(zip(STATISTICS, self.totals.numpy().tolist(), strict=True))
+        values = {n: v if n.endswith("skipped") else v / self.minibatches for n, v in sums.items()}
+        self.totals, self.minibatches = tf.zeros(len(STATISTICS)), 0
+        timing = {"seconds_per_kimg": seconds / images * 1000, "memory_gb": peak_memory_gb()}
+        settings = {n: getattr(phase, n) for n in ("lod", "fade", "minibatch", "G_lrate", "D_lrate")}
+        self.reporter.scalars({**values, **timing, **settings}, progress.images_seen)
+        penalty = "R1" if self.config.loss.discriminator == "logistic-simplegp" else "penalty"
+        skipped = " ".join(f"  {n[0]} skipped {values[n]:.0f}" for n in ("D_skipped", "G_skipped") if values[n])
+        self.reporter.line(
+            f"tick {progress.tick:<4d} kimg {progress.images_seen / 1000:<8.1f} lod {phase.lod:<5.2f} "
+            f"minibatch {phase.minibatch:<4d} time {format_time(progress.seconds):<12s} "
+            f"sec/kimg {timing['seconds_per_kimg']:<7.2f} memory {timing['memory_gb']:.1f} GB  "
+            f"G {values['G_loss']:<6.3f} D {values['D_loss']:<6.3f} {penalty} {values['penalty']:.3f}{skipped}"
+        )
+
+    def save(self, phase):
+        """Writes a picture, a snapshot of the networks, and a checkpoint."""
+        self.fakes(phase)
+        kimg = self.progress.images_seen // 1000
+        with atomic_folder(self.run_dir / f"network-snapshot-{kimg:06d}") as folder:
+            for network in (self.models.G, self.models.D, self.models.Gs):
+                network.save(folder / f"{network.name}.keras")
+            state = {**asdict(self.progress), "resolution": phase.resolution, "fade": phase.fade}
+            (folder / "training.json").write_text(json.dumps(state | {"config": to_dict(self.config)}, indent=2) + "\n")
+        return save_checkpoint(self.run_dir, self.models.variables(), self.progress)
+
+    def fakes(self, phase):
+        """Saves the fixed latents' images of Gs at the current resolution, enlarged to the full one."""
+        images = generate_grid(self.models.Gs, self.grid_z, self.grid_labels, phase.resolution, phase.fade)
+        columns, _ = grid_size(self.config.resolution)
+        name = f"fakes{self.progress.images_seen // 1000:06d}"
+        self.reporter.grid(name, images, columns, self.progress.images_seen)
+
+    def finish(self):
+        """Leaves the run in a state to look at, or to resume from, and says where."""
+        progress = self.progress
+        if self.stop:
+            progress.seconds += time.perf_counter() - self.clock
+            path = save_checkpoint(self.run_dir, self.models.variables(), progress)
+            self.reporter.line(f"Stopped by {self.stop} at {progress.images_seen / 1000:.1f} kimg; wrote {path}.")
+            self.reporter.line(f"Resume with: python run_training.py --resume={self.run_dir}")
+        elif self.minibatches:
+            phase = self.config.phase(progress.schedule_images)
+            tick, tick_images = progress.tick, progress.tick_images
+            self.tick(phase)
+            # A run that is continued has its ticks where an unbroken one would have them.
+            progress.tick, progress.tick_images = tick, tick_images
+            self.save(phase)
+            self.reporter.line(f"Finished. Pictures and networks are in {self.run_dir}.")
+        else:
+            self.reporter.line(f"Nothing to do: {self.run_dir} has reached {self.config.total_kimg} kimg.")
+
+
+def levels(lod):
+    """What decides whether a level has entered or left fading: floor and ceiling of the lod."""
+    return math.floor(lod), math.ceil(lod)
+
+
+def describe(config):
+    """The name of a run: ffhq-f-8gpu."""
+    devices = f"{config.num_gpus}gpu" if config.num_gpus else "cpu"
+    return "-".join(dict.fromkeys([config.dataset, config.config, devices]))
+
+
+def count_gpus():
+    """Number of GPUs that TensorFlow can use."""
+    return len(tf.config.list_physical_devices("GPU"))
+
+
+def make_strategy(num_gpus):
+    """MirroredStrategy on the first GPUs, or on the CPU for 0; ValueError if there are not as many."""
+    available = tf.config.list_physical_devices("GPU")
+    if num_gpus > len(available):
+        raise ValueError(f"--num-gpus={num_gpus} is more than the {len(available)} GPUs that TensorFlow finds here.")
+    for gpu in available:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    return tf.distribute.MirroredStrategy([f"/gpu:{i}" for i in range(num_gpus)] or ["/cpu:0"])
+
+
+def check_minibatches(config, group_size):
+    """ValueError unless every minibatch of the run divides into replicas and into minibatch-stddev groups."""
+    schedule = config.schedule
+    resolution = min(schedule.lod_initial_resolution, config.resolution)
+    while resolution <= config.resolution:
+        wanted = schedule.minibatch_dict.get(resolution, schedule.minibatch_base)
+        minibatch = min(wanted, schedule.max_minibatch_per_gpu.get(resolution, wanted) * config.num_replicas)
+        share, rest = divmod(minibatch, config.num_replicas)
+        where = f"The minibatch of {minibatch} images at {resolution}x{resolution} cannot be divided"
+        if rest or not share:
+            raise ValueError(f"{where} among {config.num_replicas} replicas; choose a multiple with --minibatch.")
+        if group_size > 1 and share % min(group_size, share):
+            raise ValueError(
+                f"{where} into groups of {group_size} for the minibatch standard deviation, with {share} on each replica; "
+                "choose another with --minibatch."
+            )
+        resolution *= 2
+
+
+def load_run_config(run_dir):
+    """The TrainingConfig of a run; ValueError if its config.json is missing or damaged."""
+    path = Path(run_dir) / "config.json"
+    try:
+        return from_dict(TrainingConfig, json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is no readable configuration of a run: {error}") from None
+
+
+class stop_signals:
+    """While it is active, Ctrl-C and SIGTERM ask a trainer to stop after its step; a second one is not held back."""
+
+    def __init__(self, trainer):
+        self.trainer = trainer
+
+    def __enter__(self):
+        self.previous = {number: signal.signal(number, self.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(self, number, frame):
+        self.trainer.stop = signal.Signals(number).name
+        self.restore()
+
+    def restore(self):
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+    def __exit__(self, *exception):
+        self.restore()

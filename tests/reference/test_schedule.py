@@ -1,0 +1,53 @@
+"""The training schedule equals the original's, to the last image."""
+
+import pytest
+
+from stylegan_tf.schedule import training_schedule
+
+
+def schedule_arguments(run):
+    """Arguments of one schedule; JSON has turned the resolutions of its tables into strings."""
+    arguments = {
+        name: {int(resolution): entry for resolution, entry in value.items()} if isinstance(value, dict) else value
+        for name, value in run["sched_args"].items()
+    }
+    return {"resolution": run["resolution"], "num_gpus": run["num_gpus"], **arguments}
+
+
+@pytest.mark.vectors("training_schedule")
+def test_schedule(vector, run):
+    arguments = schedule_arguments(run)
+    for row in run["rows"]:
+        expected = dict(zip(vector.config["columns"], row, strict=True))
+        phase = training_schedule(expected["cur_nimg"], **arguments)
+        assert phase.resolution == expected["resolution"]
+        assert phase.minibatch == expected["minibatch"]
+        assert phase.tick_kimg == expected["tick_kimg"]
+        assert phase.lod == pytest.approx(expected["lod"], rel=0, abs=1e-9)
+        assert phase.fade == pytest.approx(1 - expected["lod"] % 1, rel=0, abs=1e-9)
+        assert phase.G_lrate == pytest.approx(expected["G_lrate"], rel=1e-9)
+        assert phase.D_lrate == pytest.approx(expected["D_lrate"], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"resolution": 48}, "resolution must be a power of two, 4 or larger; received 48"),
+        ({"resolution": 2}, "received 2"),
+        ({"resolution": 64, "lod_initial_resolution": 12}, "lod_initial_resolution must be a power of two"),
+        ({"resolution": 64, "num_gpus": 0}, "num_gpus must be at least 1"),
+        ({"resolution": 64, "lod_transition_kimg": -1}, "lod_transition_kimg must not be negative"),
+        ({"resolution": 64, "minibatch_dict": {"64": 8}}, "Every key of minibatch_dict must be a power of two"),
+        # 64x64 is days away at image 0; the run must not start.
+        ({"resolution": 64, "num_gpus": 8, "minibatch_dict": {64: 4}}, "minibatch at 64x64"),
+        ({"resolution": 64, "max_minibatch_per_gpu": {64: 0}}, "minibatch at 64x64"),
+    ],
+)
+def test_impossible_settings(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        training_schedule(0, **arguments)
+
+
+def test_negative_images():
+    with pytest.raises(ValueError, match="images_seen must not be negative; received -1"):
+        training_schedule(-1, resolution=64)
