@@ -50,15 +50,15 @@ def training_schedule(
 ):
     """Returns the phase that holds after a number of real images.
 
-    Training starts at `lod_initial_resolution`. Every resolution is trained for `lod_training_kimg`, then the next block
-    fades in during `lod_transition_kimg`; from the first moment of the fade, the settings of the higher resolution hold.
-    With both set to 0 the networks do not grow.
+    Training starts at `lod_initial_resolution`. Every resolution is trained for `lod_training_kimg`, then the next
+    block fades in during `lod_transition_kimg`; from the first moment of the fade, the settings of the higher
+    resolution hold. With both set to 0 the networks do not grow.
 
     Args:
         images_seen: Real images shown to the discriminator so far.
         resolution: Full resolution, a power of two from 4 up.
         num_gpus: Number of replicas that share a minibatch.
-        lod_initial_resolution: Resolution of the first phase; at or above `resolution`, all blocks train from the start.
+        lod_initial_resolution: Resolution of the first phase; at or above `resolution`, there is no growing.
         lod_training_kimg: Thousands of images for a resolution before the next one fades in.
         lod_transition_kimg: Thousands of images during which a resolution fades in.
         minibatch_base: Images in a minibatch, where `minibatch_dict` has no entry {resolution: images}. Rounded down to
@@ -83,17 +83,15 @@ def training_schedule(
     Reference:
         Karras et al., 2018, appendix C; Karras et al., 2017, appendix A.
     """
-    if images_seen < 0:
-        raise ValueError(f"images_seen must not be negative; received {images_seen}.")
-    if num_gpus < 1:
-        raise ValueError(f"num_gpus must be at least 1; received {num_gpus}.")
-    for name, kimg in {
-        "lod_training_kimg": lod_training_kimg,
-        "lod_transition_kimg": lod_transition_kimg,
-        "lrate_rampup_kimg": lrate_rampup_kimg,
-    }.items():
-        if kimg < 0:
-            raise ValueError(f"{name} must not be negative; received {kimg}.")
+    for name, value, least in (
+        ("images_seen", images_seen, 0),
+        ("num_gpus", num_gpus, 1),
+        ("lod_training_kimg", lod_training_kimg, 0),
+        ("lod_transition_kimg", lod_transition_kimg, 0),
+        ("lrate_rampup_kimg", lrate_rampup_kimg, 0),
+    ):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}; received {value}.")
     tables = {
         "minibatch_dict": minibatch_dict or {},
         "max_minibatch_per_gpu": max_minibatch_per_gpu or {},
@@ -129,7 +127,7 @@ def training_schedule(
 
 
 def level_of_detail(kimg, initial_lod, training_kimg, transition_kimg):
-    """The lod after `kimg`: constant for `training_kimg`, one lower after another `transition_kimg`, and so on, to 0."""
+    """The lod after `kimg`: constant for `training_kimg`, one lower `transition_kimg` later, and so on down to 0."""
     phase_kimg = training_kimg + transition_kimg
     phases = math.floor(kimg / phase_kimg) if phase_kimg > 0 else 0
     lod = float(initial_lod - phases)

@@ -10,8 +10,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 
-# One vector for everything that the networks do: labels, both orientations of up-convolutions, traditional and style-based
-# input, growth, truncation, mixing, minibatch standard deviation.
+# One vector for everything that the networks do: labels, both orientations of up-convolutions, traditional and
+# style-based input, growth, truncation, mixing, minibatch standard deviation.
 VECTORS = (
     "g_mapping-8layers-labels",
     "g_mapping-0layers-labels",
@@ -29,10 +29,12 @@ VECTORS = (
 def test_networks(backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
+    for vector in VECTORS:
+        assert (ROOT / f"tests/reference/data/{vector}.npz").exists()
     # A backend is chosen when Keras is imported, hence another process.
+    pytest_command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "tests/reference/test_networks.py", "-q", "-p", "no:cacheprovider"]
-        + ["-k", " or ".join(VECTORS)],
+        [*pytest_command, "tests/reference/test_networks.py", "-k", " or ".join(VECTORS)],
         cwd=ROOT,
         env={**os.environ, "KERAS_BACKEND": backend},
         capture_output=True,

@@ -1,13 +1,13 @@
 """Makes the tests here run on every vector in the folder given by --vectors."""
 
 import pytest
-from reference_vectors import KINDS, describe, find
+from reference_vectors import describe, find
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "vectors(kind): runs the test on every reference vector of this kind")
     folder = config.getoption("vectors")
-    if not any(find(folder, kind) for kind in KINDS):
+    if not any(folder.glob("*.npz")) and not any(folder.glob("*.json")):
         raise pytest.UsageError(f"--vectors must name a folder with reference vectors; {folder} has none.")
 
 

@@ -49,7 +49,7 @@ class Vector:
             self.config, self.names = json.loads(path.read_text()), []
         else:
             with np.load(path) as file:
-                self.config, self.names = json.loads(str(file["config"])), file.files
+                self.config, self.names = json.loads(str(file["config"])) if "config" in file else {}, file.files
 
     @functools.cached_property
     def arrays(self):

@@ -25,7 +25,7 @@ class Pair:
         self.resolution, self.fade = growth(self.full_resolution, vector.config["lod"])
 
     def generate(self, labels, output):
-        """Images as in training: no truncation, stored noise. Compares them with the reference's, where the file has them."""
+        """Images as in training: no truncation, stored noise. Compared with the reference's, if the file has them."""
         generator = self.networks["G"]
         w = generator.mapping(self.vector["inputs/latents"], given(labels))
         images = generator.synthesis(w, resolution=self.resolution, fade=self.fade)

@@ -26,10 +26,6 @@ def renamed(kwargs, **names):
     return {names.get(name, name): value for name, value in kwargs.items()}
 
 
-def dense(kwargs):
-    return EqualizedDense(use_bias=False, **renamed(kwargs, fmaps="units"))
-
-
 def conv(kwargs, **options):
     return EqualizedConv2D(use_bias=False, **renamed(kwargs, fmaps="filters", kernel="kernel_size"), **options)
 
@@ -38,7 +34,6 @@ def resampling_conv(kwargs, resample, larger_side):
     kwargs = dict(kwargs)
     fused = kwargs.pop("fused_scale")
     return conv(kwargs, resample=resample, fused=larger_side >= 128 if fused == "auto" else fused)
-
 
 
 def our_layer(op, kwargs, inputs):
@@ -57,7 +52,7 @@ def our_layer(op, kwargs, inputs):
         case "conv2d":
             return conv(kwargs)
         case "dense":
-            return dense(kwargs)
+            return EqualizedDense(use_bias=False, **renamed(kwargs, fmaps="units"))
         case "apply_bias":
             return Bias(**kwargs)
         case "leaky_relu":
@@ -126,8 +121,8 @@ def test_op(vector, run):
     assert_close(to_official(y, reference), reference, 1e-5, "y")
     assert references.keys() == gradients.keys()
     if op == "blur2d" and len(kwargs.get("f", [1, 2, 1])) % 2 == 0:
-        # An even filter has no middle. The reference's gradient for one is not the adjoint of its blur; ours is on purpose:
-        # <blur(x), dy> = <x, dx>.
+        # An even filter has no middle. The reference's gradient for one is not the adjoint of its blur; ours is, on
+        # purpose: <blur(x), dy> = <x, dx>.
         assert float(tf.reduce_sum(inputs[0] * gradients["dx0"])) == pytest.approx(float(total), rel=1e-4)
         return
     for name, reference in references.items():

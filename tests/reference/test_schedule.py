@@ -36,7 +36,7 @@ def test_schedule(vector, run):
         ({"resolution": 2}, "received 2"),
         ({"resolution": 64, "lod_initial_resolution": 12}, "lod_initial_resolution must be a power of two"),
         ({"resolution": 64, "num_gpus": 0}, "num_gpus must be at least 1"),
-        ({"resolution": 64, "lod_transition_kimg": -1}, "lod_transition_kimg must not be negative"),
+        ({"resolution": 64, "lod_transition_kimg": -1}, "lod_transition_kimg must be at least 0"),
         ({"resolution": 64, "minibatch_dict": {"64": 8}}, "Every key of minibatch_dict must be a power of two"),
         # 64x64 is days away at image 0; the run must not start.
         ({"resolution": 64, "num_gpus": 8, "minibatch_dict": {64: 4}}, "minibatch at 64x64"),
@@ -49,5 +49,5 @@ def test_impossible_settings(arguments, message):
 
 
 def test_negative_images():
-    with pytest.raises(ValueError, match="images_seen must not be negative; received -1"):
+    with pytest.raises(ValueError, match="images_seen must be at least 0; received -1"):
         training_schedule(-1, resolution=64)

@@ -1,0 +1,54 @@
+"""What the speed benchmarks measure against: operations in a traced function, and the machine's best convolution."""
+
+import time
+
+import tensorflow as tf
+
+# (side, feature maps) of 3 x 3 convolutions, large enough that a machine shows what it can do.
+CANDIDATES = ((16, 512), (32, 512), (64, 256))
+
+
+def count_flops(function):
+    """Floating point operations of the convolutions in a concrete function: multiply-adds times two.
+
+    Counts what is executed, forward and backward of any order; all shapes must be static.
+    """
+    graphs = [function.graph, *(f.graph for f in function.graph._functions.values() if hasattr(f, "graph"))]
+    return sum(_flops(op) for graph in graphs for op in graph.get_operations())
+
+
+def _flops(op):
+    if op.type == "Conv2D":
+        kernel, small = op.inputs[1].shape, op.outputs[0].shape
+    elif op.type == "Conv2DBackpropInput":
+        kernel, small = op.inputs[1].shape, op.inputs[2].shape
+    elif op.type == "Conv2DBackpropFilter":
+        kernel, small = op.outputs[0].shape, op.inputs[2].shape
+    else:
+        return 0
+    # `small` is the side that a stride has shrunk: every pixel of it meets the whole kernel once.
+    if not kernel.is_fully_defined():
+        kernel = tf.TensorShape(tf.get_static_value(op.inputs[1], partial=True))
+    return 2 * kernel.num_elements() * small[0] * small[1] * small[2]
+
+
+def best_rate(minibatch=8, seconds=2.0):
+    """The best rate of a float32 convolution here, in FLOP/s, over a few large shapes."""
+    return max(_rate(minibatch, side, maps, seconds / len(CANDIDATES)) for side, maps in CANDIDATES)
+
+
+def _rate(minibatch, side, maps, seconds):
+    x, kernel = tf.random.normal([minibatch, side, side, maps]), tf.random.normal([3, 3, maps, maps])
+    convolve = tf.function(lambda: tf.nn.conv2d(x, kernel, 1, "SAME")[0, 0, 0, 0])
+    return 2 * 9 * maps**2 * minibatch * side**2 / best_time(lambda: convolve().numpy(), seconds)
+
+
+def best_time(run, seconds, least=3):
+    """Shortest time of a call of `run`, in seconds, after one call that is not counted."""
+    run()
+    times = []
+    while sum(times) < seconds or len(times) < least:
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
