@@ -8,11 +8,23 @@ from dnnlib.run_dir import find_run_dir
 from stylegan_tf.configs import PRESETS, make_config, override, to_dict
 from stylegan_tf.training.trainer import Trainer, count_gpus, load_run_config
 
+
+class Command(click.Command):
+    """A command whose usage errors are one line, as all others are."""
+
+    def make_context(self, *args, **kwargs):
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.UsageError as error:
+            error.ctx = None  # with a context, click prints two lines of usage before the error
+            raise
+
+
 # What may differ from a run's own configuration when it is resumed.
 RESUMABLE = {"total_kimg", "snapshot_ticks", "num_gpus", "data_dir"}
 
 
-@click.command(context_settings={"show_default": True, "max_content_width": 110})
+@click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
 @click.option("--dataset", help="Data set: a folder in --data-dir, or digits, which creates itself.  [default: ffhq]")
 @click.option("--data-dir", help="Folder of data sets.  [default: data]")
 @click.option("--outdir", default="results", help="Where each run gets a numbered folder.")
@@ -54,8 +66,8 @@ RESUMABLE = {"total_kimg", "snapshot_ticks", "num_gpus", "data_dir"}
 def main(outdir, preset, resume, settings, dry_run, minibatch, gamma, **options):
     """Train a StyleGAN.
 
-    Everything a run needs to be understood or resumed is in its folder: configuration, log, pictures, TensorBoard events,
-    network snapshots (.keras) and checkpoints. Ctrl-C stops it in a state to resume from.
+    Everything a run needs to be understood or resumed is in its folder: configuration, log, pictures, TensorBoard
+    events, network snapshots (.keras) and checkpoints. Ctrl-C stops it in a state to resume from.
     """
     given = {name: value for name, value in options.items() if value is not None}
     changes = [f"{name}={json.dumps(value)}" for name, value in given.items()]
@@ -65,7 +77,7 @@ def main(outdir, preset, resume, settings, dry_run, minibatch, gamma, **options)
         changes.append(f"loss.r1_gamma={gamma}")
     changes += settings
     try:
-        run_dir = find_run_dir(outdir, resume) if resume else None
+        run_dir = find_run_dir(outdir, resume) if resume is not None else None
         if run_dir:
             config = resumed_config(run_dir, preset, changes)
         else:
@@ -87,14 +99,22 @@ def resumed_config(run_dir, preset, changes):
     """The configuration of a run, with the changes that a resumed run may have; ValueError for any other."""
     stored = load_run_config(run_dir)
     config = override(stored, changes)
-    before, after = to_dict(stored), to_dict(config) | ({"config": preset} if preset else {})
-    for name in before:
-        if before[name] != after[name] and name not in RESUMABLE:
+    before, after = flat(to_dict(stored)), flat(to_dict(config) | ({"config": preset} if preset else {}))
+    for name in before | after:
+        if before.get(name) != after.get(name) and name not in RESUMABLE:
             raise ValueError(
-                f"{run_dir} was started with {name}={before[name]}, not {after[name]}; a resumed run keeps its "
+                f"{run_dir} was started with {name}={before.get(name)}, not {after.get(name)}; a resumed run keeps its "
                 f"configuration but for {', '.join(sorted(RESUMABLE))}."
             )
     return config
+
+
+def flat(values, prefix=""):
+    """{"loss.r1_gamma": 10.0, ...} of nested dicts."""
+    items = {}
+    for name, value in values.items():
+        items |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return items
 
 
 def fail(error):

@@ -1,11 +1,11 @@
 """Image grids and image files."""
 
 import math
-import os
-import pathlib
 
 import numpy as np
 from PIL import Image
+
+from dnnlib.files import atomic_file
 
 
 def image_grid(images, columns=None):
@@ -54,11 +54,5 @@ def save_image(path, image):
         image = image[:, :, 0]
     if image.ndim != 2 and not (image.ndim == 3 and image.shape[-1] == 3):
         raise ValueError(f"An image must be [H, W], [H, W, 1] or [H, W, 3]; received shape {image.shape}.")
-    path = pathlib.Path(path)
-    # os.replace is atomic only within a file system, hence a temporary file in the same folder.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with atomic_file(path) as temporary:
         Image.fromarray(image).save(temporary, format="png")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -7,7 +7,10 @@ from pathlib import Path
 def create_run_dir(outdir, description):
     """Creates OUTDIR/NNNNN-DESCRIPTION with the next free number and returns its path; OSError if it cannot."""
     outdir = Path(outdir)
-    outdir.mkdir(parents=True, exist_ok=True)
+    try:
+        outdir.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(f"Runs cannot be written to {outdir}: it is a file. Choose another folder.") from None
     while True:
         number = max((number for number, _ in run_dirs(outdir)), default=-1) + 1
         path = outdir / f"{number:05d}-{description}"
@@ -19,8 +22,8 @@ def create_run_dir(outdir, description):
 
 
 def find_run_dir(outdir, run):
-    """The folder of a run: a path, "latest" (the highest number in `outdir`) or a number; FileNotFoundError if absent."""
-    if Path(run).is_dir():
+    """The folder of a run: a path, "latest" (the highest number in `outdir`) or a number; FileNotFoundError if none."""
+    if run != "" and Path(run).is_dir():  # Path("") is the current folder
         return Path(run)
     known = run_dirs(outdir)
     chosen = [path for number, path in known if run == "latest" or (run.isdigit() and number == int(run))]

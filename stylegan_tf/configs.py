@@ -5,6 +5,7 @@ Origins of the constants are listed in PROVENANCE.md.
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -98,6 +99,13 @@ class TrainingConfig:
     snapshot_ticks: int = 1
     deterministic: bool = False
 
+    def __post_init__(self):
+        for name, (least, most) in RANGES.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                expected = f"at least {least}" if most == math.inf else f"from {least} to {most}"
+                raise ValueError(f"{name} must be {expected}; received {value}.")
+
     @property
     def num_replicas(self):
         return max(self.num_gpus, 1)
@@ -111,6 +119,17 @@ class TrainingConfig:
             **{f.name: getattr(self.schedule, f.name) for f in dataclasses.fields(self.schedule)},
         )
 
+
+RANGES = {
+    "num_gpus": (0, math.inf),
+    "seed": (0, 2**32 - 1),
+    "total_kimg": (0, math.inf),
+    "style_mixing_prob": (0, 1),
+    "w_average_beta": (0, 1),
+    "average_half_life_kimg": (0, math.inf),
+    "minibatch_repeats": (1, math.inf),
+    "snapshot_ticks": (1, math.inf),
+}
 
 # Minibatch by resolution for a number of GPUs (paper, appendix C); larger resolutions take the base.
 MINIBATCHES = {
@@ -181,7 +200,7 @@ def override(config, settings):
     Raises:
         ValueError: A key does not exist or a value has the wrong type.
     """
-    values = to_dict(config)
+    values = json.loads(json.dumps(to_dict(config)))  # the keys of tables as text, as they are in settings
     for setting in settings:
         key, separator, text = setting.partition("=")
         if not separator:
@@ -213,6 +232,8 @@ def from_dict(cls, values):
     Raises:
         ValueError: An unknown name or a value of the wrong type.
     """
+    if not isinstance(values, dict):
+        raise ValueError(f"{cls.__name__} must be a table of settings; received {values!r}.")
     types_by_name = typing.get_type_hints(cls)
     unknown = values.keys() - types_by_name.keys()
     if unknown:
@@ -234,4 +255,7 @@ def _convert(name, value, kind):
     if not allowed or (isinstance(value, bool) and bool not in kinds):
         expected = " or ".join(k.__name__ for k in kinds)
         raise ValueError(f"{name} must be {expected}; received {value!r}.")
-    return value
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name} must be finite; received {value!r}.")
+    # TensorFlow does not mix integers and floats.
+    return float(value) if kinds == (float,) else value

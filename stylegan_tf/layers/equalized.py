@@ -121,16 +121,15 @@ class EqualizedConv2D(EqualizedLayer):
         self.add_kernel((self.kernel_size, self.kernel_size, x_shape[-1], self.filters))
 
     def call(self, x):
-        kernel = self.kernel * self.coefficient
         if self.resample == "up":
-            if not self.fused:
-                kernel = ops.flip(kernel, axis=(0, 1))
-            kernel = ops.transpose(smear(kernel), (0, 1, 3, 2))
+            kernel = ops.transpose(self.kernel, (0, 1, 3, 2))
+            kernel = smear(kernel, self.coefficient, rotate=not self.fused)
             x = ops.conv_transpose(x, kernel, strides=2, padding="same", data_format="channels_last")
         elif self.resample == "down":
-            x = ops.conv(x, smear(kernel) * 0.25, strides=2, padding="same", data_format="channels_last")
+            kernel = smear(self.kernel, self.coefficient * 0.25)
+            x = ops.conv(x, kernel, strides=2, padding="same", data_format="channels_last")
         else:
-            x = ops.conv(x, kernel, padding="same", data_format="channels_last")
+            x = ops.conv(x, self.kernel * self.coefficient, padding="same", data_format="channels_last")
         return self.add_bias(x)
 
     def compute_output_shape(self, x_shape):

@@ -18,13 +18,23 @@ def downsample(x, factor=2):
     return ops.average_pool(x, factor, factor, padding="valid", data_format="channels_last")
 
 
-def smear(kernel):
-    """Sums the four copies of a kernel that are shifted by one pixel: [k, k, I, O] -> [k + 1, k + 1, I, O].
+def smear(kernel, scale=1.0, rotate=False):
+    """Sums the four copies of a kernel that are shifted by one pixel: [k, k, A, B] -> [k + 1, k + 1, A, B].
 
-    Convolving with the result is convolving with the kernel before (or after) a 2 x 2 box sum.
+    Convolving with the result is convolving with the kernel before (or after) a 2 x 2 box sum. It is a linear map of
+    the k^2 taps, computed as one: slices would cost more in the backward pass than some of the convolutions.
+
+    Args:
+        kernel: [k, k, A, B].
+        scale: Factor on the result.
+        rotate: Whether to turn the kernel by 180 degrees first.
     """
-    kernel = ops.pad(kernel, ((1, 1), (1, 1), (0, 0), (0, 0)))
-    return kernel[1:, 1:] + kernel[:-1, 1:] + kernel[1:, :-1] + kernel[:-1, :-1]
+    size, _, a, b = kernel.shape
+    shift = np.eye(size + 1, size) + np.eye(size + 1, size, k=-1)
+    taps = np.kron(shift, shift) * scale
+    taps = ops.convert_to_tensor(taps[:, ::-1] if rotate else taps, kernel.dtype)
+    smeared = ops.matmul(taps, ops.reshape(kernel, (size * size, a * b)))
+    return ops.reshape(smeared, (size + 1, size + 1, a, b))
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")

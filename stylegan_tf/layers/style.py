@@ -106,7 +106,9 @@ class AdaIN(keras.layers.Layer):
         self.epsilon = epsilon
 
     def build(self, x_shape, w_shape):
-        self.style = EqualizedDense(2 * x_shape[-1], gain=1.0, use_wscale=self.use_wscale, name="style")
+        self.style = EqualizedDense(
+            2 * x_shape[-1], gain=1.0, use_wscale=self.use_wscale, dtype=self.dtype_policy, name="style"
+        )
         self.style.build(w_shape)
 
     def call(self, x, w):

@@ -77,11 +77,13 @@ class Discriminator(Network):
         self.activation = activation(nonlinearity)
         self.resolutions = [2**r for r in range(log2_resolution(resolution), 1, -1)]
 
+        dtype = self.dtype_policy
+
         def fmaps(res, below=1):
             return feature_maps(log2_resolution(res) - below, fmap_base, fmap_decay, fmap_max)
 
         def convolution(filters, name, **options):
-            return EqualizedConv2D(filters, use_wscale=use_wscale, name=name, **options)
+            return EqualizedConv2D(filters, use_wscale=use_wscale, dtype=dtype, name=name, **options)
 
         self.from_rgb = [convolution(fmaps(res), f"{res}x{res}_from_rgb", kernel_size=1) for res in self.resolutions]
         self.blocks = [
@@ -91,15 +93,17 @@ class Discriminator(Network):
             ]
             for res in self.resolutions[:-1]
         ]
-        self.blur = Blur(blur_filter, name="blur") if blur_filter else None
+        self.blur = Blur(blur_filter, dtype=dtype, name="blur") if blur_filter else None
         self.minibatch_stddev = (
-            MinibatchStdDev(mbstd_group_size, mbstd_num_features, name="minibatch_stddev")
+            MinibatchStdDev(mbstd_group_size, mbstd_num_features, dtype=dtype, name="minibatch_stddev")
             if mbstd_group_size > 1
             else None
         )
         self.conv = convolution(fmaps(4), "4x4_conv", kernel_size=3)
-        self.dense = EqualizedDense(fmaps(4, below=2), use_wscale=use_wscale, name="4x4_dense")
-        self.output_layer = EqualizedDense(max(label_size, 1), gain=1.0, use_wscale=use_wscale, name="4x4_output")
+        self.dense = EqualizedDense(fmaps(4, below=2), use_wscale=use_wscale, dtype=dtype, name="4x4_dense")
+        self.output_layer = EqualizedDense(
+            max(label_size, 1), gain=1.0, use_wscale=use_wscale, dtype=dtype, name="4x4_output"
+        )
         self.build((None, resolution, resolution, num_channels))
 
     def build(self, images_shape):

@@ -100,11 +100,13 @@ class Generator(Network):
         self.resolution = resolution
         self.label_size = label_size
         self.latent_size = latent_size
-        self.synthesis = SynthesisNetwork(**synthesis, name="synthesis", dtype=self.dtype_policy)
-        self.num_layers = self.synthesis.num_layers
-        self.mapping = MappingNetwork(
-            **mapping, dlatent_broadcast=self.num_layers, name="mapping", dtype=self.dtype_policy
-        )
+        # Their variables get this network's name into their paths, so that those of two generators differ.
+        with keras.name_scope(self.name):
+            self.synthesis = SynthesisNetwork(**synthesis, name="synthesis", dtype=self.dtype_policy)
+            self.num_layers = self.synthesis.num_layers
+            self.mapping = MappingNetwork(
+                **mapping, dlatent_broadcast=self.num_layers, name="mapping", dtype=self.dtype_policy
+            )
         if self.mapping.output_size != dlatent_size:
             raise ValueError(
                 f"With mapping_layers=0, w is the input of {self.mapping.input_size} numbers, but dlatent_size is "

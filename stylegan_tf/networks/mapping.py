@@ -65,13 +65,15 @@ class MappingNetwork(Network):
         self.label_size = label_size
         self.dlatent_broadcast = dlatent_broadcast
         self.activation = activation(mapping_nonlinearity)
-        self.embedding = LabelEmbedding(latent_size, name="embedding") if label_size else None
-        self.normalize = PixelNorm(name="normalize") if normalize_latents else None
+        dtype = self.dtype_policy
+        self.embedding = LabelEmbedding(latent_size, dtype=dtype, name="embedding") if label_size else None
+        self.normalize = PixelNorm(dtype=dtype, name="normalize") if normalize_latents else None
         self.dense = [
             EqualizedDense(
                 dlatent_size if i == mapping_layers - 1 else mapping_fmaps,
                 lrmul=mapping_lrmul,
                 use_wscale=use_wscale,
+                dtype=dtype,
                 name=f"dense{i}",
             )
             for i in range(mapping_layers)

@@ -48,14 +48,18 @@ class SynthesisLayer(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        dtype = self.dtype_policy
         self.source = source
         self.blur = blur
-        self.noise = NoiseInput(name="noise") if use_noise else None
-        self.bias = Bias(name="bias")
+        self.noise = NoiseInput(dtype=dtype, name="noise") if use_noise else None
+        self.bias = Bias(dtype=dtype, name="bias")
         self.activation = activation(nonlinearity)
-        self.pixel_norm = PixelNorm(name="pixel_norm") if use_pixel_norm else None
-        self.instance_norm = InstanceNorm(name="instance_norm") if use_instance_norm and not use_styles else None
-        self.style = AdaIN(normalize=use_instance_norm, use_wscale=use_wscale, name="style") if use_styles else None
+        self.pixel_norm = PixelNorm(dtype=dtype, name="pixel_norm") if use_pixel_norm else None
+        self.instance_norm = self.style = None
+        if use_styles:
+            self.style = AdaIN(normalize=use_instance_norm, use_wscale=use_wscale, dtype=dtype, name="style")
+        elif use_instance_norm:
+            self.instance_norm = InstanceNorm(dtype=dtype, name="instance_norm")
 
     def build(self, x_shape, w_shape, noise_shape=None):
         self.source.build(x_shape)
@@ -88,7 +92,12 @@ class TraditionalInput(keras.layers.Layer):
         self.filters = filters
         # The gain is Progressive GAN's: sqrt(2) / 4.
         self.dense = EqualizedDense(
-            16 * filters, gain=math.sqrt(2) / 4, use_wscale=use_wscale, use_bias=False, name="dense"
+            16 * filters,
+            gain=math.sqrt(2) / 4,
+            use_wscale=use_wscale,
+            use_bias=False,
+            dtype=self.dtype_policy,
+            name="dense",
         )
 
     def build(self, w_shape):
@@ -180,6 +189,8 @@ class SynthesisNetwork(Network):
         self.resolutions = [2**r for r in range(2, log2_resolution(resolution) + 1)]
         self.num_layers = 2 * len(self.resolutions) if use_styles else 1
 
+        dtype = self.dtype_policy
+
         def layer(source, blur, name):
             return SynthesisLayer(
                 source,
@@ -190,6 +201,7 @@ class SynthesisNetwork(Network):
                 use_instance_norm=use_instance_norm,
                 use_styles=use_styles,
                 use_wscale=use_wscale,
+                dtype=dtype,
                 name=name,
             )
 
@@ -197,21 +209,23 @@ class SynthesisNetwork(Network):
         self.to_rgb = []
         for res in self.resolutions:
             filters = feature_maps(log2_resolution(res) - 1, fmap_base, fmap_decay, fmap_max)
-            convolution = dict(kernel_size=3, use_wscale=use_wscale, use_bias=False)
+            convolution = dict(kernel_size=3, use_wscale=use_wscale, use_bias=False, dtype=dtype, name="conv")
             blur = None
             if res > 4:
                 first = EqualizedConv2D(filters, resample="up", fused=is_fused(fused_scale, res), **convolution)
-                blur = Blur(blur_filter, name="blur") if blur_filter else None
+                blur = Blur(blur_filter, dtype=dtype, name="blur") if blur_filter else None
             elif const_input_layer:
-                first = LearnedConstant(filters)
+                first = LearnedConstant(filters, dtype=dtype, name="constant")
             else:
-                first = TraditionalInput(filters, use_wscale)
+                first = TraditionalInput(filters, use_wscale, dtype=dtype, name="input")
             second = EqualizedConv2D(filters, **convolution)
             self.layers_by_resolution.append(
                 [layer(first, blur, f"{res}x{res}_first"), layer(second, None, f"{res}x{res}_second")]
             )
             self.to_rgb.append(
-                EqualizedConv2D(num_channels, 1, gain=1.0, use_wscale=use_wscale, name=f"{res}x{res}_to_rgb")
+                EqualizedConv2D(
+                    num_channels, 1, gain=1.0, use_wscale=use_wscale, dtype=dtype, name=f"{res}x{res}_to_rgb"
+                )
             )
         self.build((None, self.num_layers, dlatent_size))
 

@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a run needs to go on as if it had not stopped, in one file that is whole or not there."""
+"""Checkpoints: all that a run needs to go on as if it had not stopped, in one file that is whole or not there."""
 
 import json
 import re
@@ -23,7 +23,9 @@ class Progress:
         repeat: Minibatches since then.
         lod: The lod of the last minibatch, None before the first.
         tick: Ticks completed.
+        minibatches: Steps since the last tick.
         tick_images: `images_seen` at the end of the last tick.
+        tick_seconds: `seconds` at the end of the last tick.
         seconds: Time spent training.
     """
 
@@ -32,7 +34,9 @@ class Progress:
     repeat: int = 0
     lod: float | None = None
     tick: int = 0
+    minibatches: int = 0
     tick_images: int = 0
+    tick_seconds: float = 0.0
     seconds: float = 0.0
 
 
@@ -63,10 +67,11 @@ def load_checkpoint(path, variables):
         ValueError: The file is damaged, or is a checkpoint of other networks; nothing is changed then.
     """
     try:
-        with np.load(path) as file:
-            arrays = {name.replace("|", "/"): file[name] for name in file.files}
+        # Opened here, as NumPy does not close a file that it finds damaged.
+        with open(path, "rb") as file, np.load(file) as archive:
+            arrays = {name.replace("|", "/"): array for name, array in archive.items()}
         progress = Progress(**json.loads(str(arrays.pop("__progress__"))))
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} is no readable checkpoint ({error}). Delete it to resume from the one before."
         ) from None

@@ -1,7 +1,5 @@
 """The networks and optimizers that a training run carries along."""
 
-import tensorflow as tf
-
 from stylegan_tf.networks import Discriminator, Generator
 from stylegan_tf.training.optimizer import Adam
 

@@ -1,5 +1,6 @@
 """The training loop: schedule, steps, ticks, snapshots; and everything that must be right before it starts."""
 
+import inspect
 import json
 import math
 import signal
@@ -17,6 +18,8 @@ from dnnlib.files import atomic_file, atomic_folder
 from dnnlib.run_dir import create_run_dir
 from stylegan_tf.configs import TrainingConfig, from_dict, to_dict
 from stylegan_tf.images import from_uint8
+from stylegan_tf.losses import BASE_LOSSES, GENERATOR_LOSSES
+from stylegan_tf.networks import Discriminator, Generator
 from stylegan_tf.training.average import half_life_beta
 from stylegan_tf.training.checkpoint import Progress, latest_checkpoint, load_checkpoint, save_checkpoint
 from stylegan_tf.training.draws import Purpose, normal, seed_of
@@ -39,23 +42,37 @@ class Trainer:
     def __init__(self, config, run_dir=None):
         if keras.backend.backend() != "tensorflow":
             raise ValueError(
-                f"Training needs Keras on TensorFlow; KERAS_BACKEND is {keras.backend.backend()!r}. Set it to tensorflow."
+                f"Training needs Keras on TensorFlow, but KERAS_BACKEND is {keras.backend.backend()!r}; "
+                "set it to tensorflow."
             )
+        check_names(config)
+        self.strategy = make_strategy(config.num_gpus)
         self.data = open_dataset(config.dataset, config.data_dir, config.resolution, config.max_label_size)
         self.config = config = replace(config, resolution=self.data.resolution)
-        self.strategy = make_strategy(config.num_gpus)
+        config.phase(0)  # refuses an impossible schedule
         if config.deterministic:
             tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(config.seed)
-        with self.strategy.scope():
-            self.models = Models(config, self.data.num_channels, self.data.label_size)
+        try:
+            with self.strategy.scope():
+                self.models = Models(config, self.data.num_channels, self.data.label_size)
+        except (ArithmeticError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"The networks cannot be built with generator={config.generator} and "
+                f"discriminator={config.discriminator}: {error}"
+            ) from error
         check_minibatches(config, self.models.D.mbstd_group_size)
         self.progress = Progress()
+        self.totals = tf.Variable(tf.zeros(len(STATISTICS)), trainable=False)  # sums of the steps since the last tick
         self.run_dir = run_dir
         if run_dir is not None:
-            self.progress = load_checkpoint(latest_checkpoint(run_dir), self.models.variables())
+            self.progress = load_checkpoint(latest_checkpoint(run_dir), self.variables())
         self.steps = {}
         self.stop = None
+
+    def variables(self):
+        """{name: tf.Variable} of a checkpoint."""
+        return {**self.models.variables(), "tick/totals": self.totals}
 
     def run(self, outdir):
         """Trains to the end, or until Ctrl-C or SIGTERM; returns the run's folder.
@@ -69,6 +86,7 @@ class Trainer:
         with atomic_file(self.run_dir / "config.json") as temporary:
             temporary.write_text(json.dumps(to_dict(self.config), indent=2) + "\n")
         progress, total = self.progress, self.config.total_kimg * 1000
+        first_image = progress.images_seen
         with Reporter(self.run_dir, self.config.total_kimg, progress.images_seen / 1000) as self.reporter:
             self.prepare_grid()
             if resumed:
@@ -79,7 +97,7 @@ class Trainer:
             with stop_signals(self):
                 while progress.images_seen < total and not self.stop:
                     self.train_minibatch()
-            self.finish()
+            self.finish(trained=progress.images_seen > first_image)
         return self.run_dir
 
     def start(self):
@@ -95,7 +113,6 @@ class Trainer:
         self.grid_z = normal([columns * rows, self.models.Gs.latent_size], seed_of(self.config.seed, Purpose.GRID))
         self.grid_labels = tf.constant(np.resize(self.data.labels, (columns * rows, self.data.label_size)))
         self.batches = self.opened = None
-        self.totals, self.minibatches = tf.zeros(len(STATISTICS)), 0
         self.clock = time.perf_counter()
 
     def train_minibatch(self):
@@ -117,7 +134,8 @@ class Trainer:
             *(tf.constant(value, tf.float32) for value in scalars),
             tf.constant(half_life_beta(phase.minibatch, config.average_half_life_kimg), tf.float32),
         )
-        self.totals, self.minibatches = self.totals + statistics, self.minibatches + 1
+        self.totals.assign_add(statistics)
+        progress.minibatches += 1
         progress.images_seen += phase.minibatch
         progress.repeat = (progress.repeat + 1) % config.minibatch_repeats
         self.reporter.advance(min(progress.images_seen / 1000, config.total_kimg), phase)
@@ -143,27 +161,37 @@ class Trainer:
         return self.batches
 
     def tick(self, phase):
+        """Reports the time since the last tick and begins the next."""
+        self.report(phase)
+        progress = self.progress
+        progress.tick, progress.minibatches = progress.tick + 1, 0
+        progress.tick_images, progress.tick_seconds = progress.images_seen, progress.seconds
+        self.totals.assign(tf.zeros_like(self.totals))
+
+    def report(self, phase):
         """Prints one line and writes the scalars of the time since the last tick."""
         progress = self.progress
-        now = time.perf_counter()
-        seconds, self.clock = now - self.clock, now
-        images = progress.images_seen - progress.tick_images
-        progress.tick, progress.tick_images = progress.tick + 1, progress.images_seen
-        progress.seconds += seconds
         sums = dict(zip(STATISTICS, self.totals.numpy().tolist(), strict=True))
-        values = {n: v if n.endswith("skipped") else v / self.minibatches for n, v in sums.items()}
-        self.totals, self.minibatches = tf.zeros(len(STATISTICS)), 0
+        values = {n: v if n.endswith("skipped") else v / progress.minibatches for n, v in sums.items()}
+        self.count_seconds()
+        images, seconds = progress.images_seen - progress.tick_images, progress.seconds - progress.tick_seconds
         timing = {"seconds_per_kimg": seconds / images * 1000, "memory_gb": peak_memory_gb()}
         settings = {n: getattr(phase, n) for n in ("lod", "fade", "minibatch", "G_lrate", "D_lrate")}
         self.reporter.scalars({**values, **timing, **settings}, progress.images_seen)
         penalty = "R1" if self.config.loss.discriminator == "logistic-simplegp" else "penalty"
         skipped = " ".join(f"  {n[0]} skipped {values[n]:.0f}" for n in ("D_skipped", "G_skipped") if values[n])
         self.reporter.line(
-            f"tick {progress.tick:<4d} kimg {progress.images_seen / 1000:<8.1f} lod {phase.lod:<5.2f} "
+            f"tick {progress.tick + 1:<4d} kimg {progress.images_seen / 1000:<8.1f} lod {phase.lod:<5.2f} "
             f"minibatch {phase.minibatch:<4d} time {format_time(progress.seconds):<12s} "
             f"sec/kimg {timing['seconds_per_kimg']:<7.2f} memory {timing['memory_gb']:.1f} GB  "
             f"G {values['G_loss']:<6.3f} D {values['D_loss']:<6.3f} {penalty} {values['penalty']:.3f}{skipped}"
         )
+
+    def count_seconds(self):
+        """Adds the time since it was last called."""
+        now = time.perf_counter()
+        self.progress.seconds += now - self.clock
+        self.clock = now
 
     def save(self, phase):
         """Writes a picture, a snapshot of the networks, and a checkpoint."""
@@ -174,7 +202,7 @@ class Trainer:
                 network.save(folder / f"{network.name}.keras")
             state = {**asdict(self.progress), "resolution": phase.resolution, "fade": phase.fade}
             (folder / "training.json").write_text(json.dumps(state | {"config": to_dict(self.config)}, indent=2) + "\n")
-        return save_checkpoint(self.run_dir, self.models.variables(), self.progress)
+        save_checkpoint(self.run_dir, self.variables(), self.progress)
 
     def fakes(self, phase):
         """Saves the fixed latents' images of Gs at the current resolution, enlarged to the full one."""
@@ -183,20 +211,19 @@ class Trainer:
         name = f"fakes{self.progress.images_seen // 1000:06d}"
         self.reporter.grid(name, images, columns, self.progress.images_seen)
 
-    def finish(self):
+    def finish(self, trained):
         """Leaves the run in a state to look at, or to resume from, and says where."""
         progress = self.progress
         if self.stop:
-            progress.seconds += time.perf_counter() - self.clock
-            path = save_checkpoint(self.run_dir, self.models.variables(), progress)
+            self.count_seconds()
+            path = save_checkpoint(self.run_dir, self.variables(), progress)
             self.reporter.line(f"Stopped by {self.stop} at {progress.images_seen / 1000:.1f} kimg; wrote {path}.")
             self.reporter.line(f"Resume with: python run_training.py --resume={self.run_dir}")
-        elif self.minibatches:
+        elif trained:
             phase = self.config.phase(progress.schedule_images)
-            tick, tick_images = progress.tick, progress.tick_images
-            self.tick(phase)
-            # A run that is continued has its ticks where an unbroken one would have them.
-            progress.tick, progress.tick_images = tick, tick_images
+            if progress.minibatches:
+                # No tick: a run that is continued has its ticks where an unbroken one would have them.
+                self.report(phase)
             self.save(phase)
             self.reporter.line(f"Finished. Pictures and networks are in {self.run_dir}.")
         else:
@@ -229,6 +256,18 @@ def make_strategy(num_gpus):
     return tf.distribute.MirroredStrategy([f"/gpu:{i}" for i in range(num_gpus)] or ["/cpu:0"])
 
 
+def check_names(config):
+    """ValueError for a loss or a network's keyword that does not exist, or that the data set decides."""
+    for name, known in (("generator", GENERATOR_LOSSES), ("discriminator", sorted(BASE_LOSSES))):
+        if getattr(config.loss, name) not in known:
+            received = getattr(config.loss, name)
+            raise ValueError(f"loss.{name} must be one of {', '.join(known)}; received {received!r}.")
+    for name, network in (("generator", Generator), ("discriminator", Discriminator)):
+        keywords = inspect.signature(network).parameters.keys() - {"resolution", "num_channels", "label_size", "kwargs"}
+        for unknown in getattr(config, name).keys() - keywords:
+            raise ValueError(f"There is no setting {name}.{unknown}; there are: {', '.join(sorted(keywords))}.")
+
+
 def check_minibatches(config, group_size):
     """ValueError unless every minibatch of the run divides into replicas and into minibatch-stddev groups."""
     schedule = config.schedule
@@ -242,8 +281,8 @@ def check_minibatches(config, group_size):
             raise ValueError(f"{where} among {config.num_replicas} replicas; choose a multiple with --minibatch.")
         if group_size > 1 and share % min(group_size, share):
             raise ValueError(
-                f"{where} into groups of {group_size} for the minibatch standard deviation, with {share} on each replica; "
-                "choose another with --minibatch."
+                f"{where} into groups of {group_size} for the minibatch standard deviation, with {share} on each "
+                "replica; choose another with --minibatch."
             )
         resolution *= 2
 

@@ -1,0 +1,532 @@
+"""The training door, started as a user would: what a run leaves, how it is stopped, and what it says to wrong input."""
+
+import io
+import json
+import re
+import shutil
+import signal
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+from PIL import Image
+from tiny_training import SETTINGS, arguments, create_dataset, finish, read_events, start
+
+import run_training
+from datasets.tfrecords import MultiResolutionDataset
+from stylegan_tf.configs import TrainingConfig, from_dict, make_config
+from stylegan_tf.training.draws import Purpose, normal, seed_of
+
+COLUMNS, ROWS = 16, 8  # of an image grid
+
+
+def invoke(*arguments):
+    """The door in this process."""
+    return CliRunner().invoke(run_training.main, list(map(str, arguments)))
+
+
+def listing(folder):
+    return {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))}
+
+
+def rejects(folder, arguments, *words):
+    """Asserts that the door refuses with exit code 2 and one line that holds the words, and leaves nothing behind."""
+    before = listing(folder)
+    result = invoke(*arguments)
+    assert result.exit_code == 2, (result.output, result.exception)
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert result.stderr.endswith("\n")
+    for word in words:
+        assert str(word) in result.stderr
+    assert listing(folder) == before
+
+
+# What a run leaves.
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """(folder, output) of a run of 2.1 kimg that grows from 4 x 4 to 8 x 8 between 0.5 and 1.5."""
+    folder = tmp_path_factory.mktemp("digits")
+    process = start(
+        [
+            "--dataset=digits",
+            "--resolution=8",
+            f"--data-dir={folder / 'data'}",
+            f"--outdir={folder / 'results'}",
+            "--num-gpus=0",
+            "--total-kimg=2.1",
+            "--minibatch=32",
+            "--snapshot-ticks=2",
+            *(f"--set={setting}" for setting in SETTINGS),
+            "--set=schedule.lod_training_kimg=0.5",
+            "--set=schedule.lod_transition_kimg=1",
+            "--set=schedule.tick_kimg_base=0.5",
+        ]
+    )
+    return folder, finish(process)
+
+
+@pytest.fixture(scope="module")
+def run_dir(digits):
+    folder, _ = digits
+    return folder / "results" / "00000-digits-cpu"
+
+
+TICK = re.compile(
+    r"tick (?P<tick>\d+) +kimg (?P<kimg>[\d.]+) +lod (?P<lod>[\d.]+) +minibatch (?P<minibatch>\d+) +time [\dhms ]+? +"
+    r"sec/kimg (?P<speed>[\d.]+) +memory (?P<memory>[\d.]+) GB +G (?P<G>[-\d.]+) +D (?P<D>[-\d.]+) +R1 (?P<R1>[\d.]+)"
+)
+
+
+def ticks(log):
+    return [match.groupdict() for match in map(TICK.fullmatch, log.splitlines()) if match]
+
+
+def test_everything_is_there(run_dir):
+    names = {re.sub(r"\d{10}.*", "*", path.relative_to(run_dir).as_posix()) for path in run_dir.rglob("*")}
+    snapshots = ("network-snapshot-000001", "network-snapshot-000002")
+    files = ("G.keras", "D.keras", "Gs.keras", "training.json")
+    assert names == {
+        "config.json",
+        "log.txt",
+        "reals.png",
+        "fakes000000.png",
+        "fakes000001.png",
+        "fakes000002.png",
+        "events.out.tfevents.*",
+        "checkpoint-000001.npz",
+        "checkpoint-000002.npz",
+        *snapshots,
+        *(f"{snapshot}/{file}" for snapshot in snapshots for file in files),
+    }
+
+
+def test_log(digits, run_dir):
+    _, output = digits
+    log = (run_dir / "log.txt").read_text()
+    creating, _, rest = output.partition("\n")
+    assert creating.startswith(f"Creating {run_dir.parents[1] / 'data' / 'digits'} from")
+    assert rest == log
+    lines = log.splitlines()
+    assert lines[0] == f"{run_dir}: 1797 images of digits."
+    assert lines[-1] == f"Finished. Pictures and networks are in {run_dir}."
+    rows = ticks(log)
+    assert len(rows) == len(lines) - 2
+    assert [row["kimg"] for row in rows] == ["0.5", "1.0", "1.5", "2.0", "2.1"]
+    for row in rows:
+        assert row["minibatch"] == "32"
+        assert float(row["speed"]) > 0
+        assert float(row["memory"]) > 0
+        assert 0 < float(row["G"]) < 10
+        assert 0 < float(row["D"]) < 10
+
+
+def test_growth(run_dir):
+    lods = [float(row["lod"]) for row in ticks((run_dir / "log.txt").read_text())]
+    assert lods[0] == 1
+    assert 0 < lods[1] < 1
+    assert lods[-1] == 0
+    states = [json.loads(path.read_text()) for path in sorted(run_dir.glob("*/training.json"))]
+    assert [state["resolution"] for state in states] == [8, 8]
+    assert 0 < states[0]["fade"] < 1
+    assert states[1]["fade"] == 1
+    assert states[1]["images_seen"] == 2112  # the first multiple of 32 from 2,100 on
+
+
+def test_config(run_dir):
+    config = from_dict(TrainingConfig, json.loads((run_dir / "config.json").read_text()))
+    assert (config.config, config.dataset, config.resolution, config.num_gpus) == ("digits", "digits", 8, 0)
+    assert config.total_kimg == 2.1
+    assert config.schedule.minibatch_base == 32
+    assert config.generator["fmap_max"] == 8
+
+
+def cells(path):
+    """The images of a grid, [N, 8, 8]."""
+    with Image.open(path) as file:
+        assert file.mode == "L"
+        grid = np.asarray(file)
+    return grid.reshape(ROWS, 8, COLUMNS, 8).swapaxes(1, 2).reshape(-1, 8, 8)
+
+
+def test_reals(digits, run_dir):
+    folder, _ = digits
+    dataset = {image.tobytes() for image in MultiResolutionDataset(folder / "data" / "digits").read(8)}
+    shown = [image.tobytes() for image in cells(run_dir / "reals.png")]
+    assert len(shown) == 128
+    assert set(shown) <= dataset
+    assert len(set(shown)) == 128
+
+
+@pytest.mark.parametrize("kimg", ["000001", "000002"])
+def test_snapshot_gives_the_pixels_of_the_picture(run_dir, kimg):
+    folder = run_dir / f"network-snapshot-{kimg}"
+    state = json.loads((folder / "training.json").read_text())
+    Gs = keras.saving.load_model(folder / "Gs.keras")
+    z = normal([COLUMNS * ROWS, Gs.latent_size], seed_of(state["config"]["seed"], Purpose.GRID))
+    images = Gs(z, truncation_psi=None, resolution=state["resolution"], fade=state["fade"]).numpy()[..., 0]
+    expected = np.clip(np.rint(images * 127.5 + 127.5), 0, 255)
+    shown = cells(run_dir / f"fakes{kimg}.png")
+    assert shown.std() > 1
+    # One grey level for values near the middle of two, as the last bits depend on how many images are made at a time.
+    assert np.abs(shown - expected).max() <= 1
+    assert np.mean(shown != expected) < 1e-3
+
+
+def test_snapshot_networks(run_dir):
+    folder = run_dir / "network-snapshot-000002"
+    G, Gs, D = (keras.saving.load_model(folder / f"{name}.keras") for name in ("G", "Gs", "D"))
+    assert [variable.shape for variable in G.variables] == [variable.shape for variable in Gs.variables]
+    assert any(np.any(g != average) for g, average in zip(G.get_weights(), Gs.get_weights(), strict=True))
+    images = G(np.zeros((4, 16), np.float32))
+    assert images.shape == (4, 8, 8, 1)
+    assert D(images).shape == (4, 1)
+
+
+def test_tensorboard(run_dir):
+    events = read_events(run_dir)
+    for name in ("reals", "fakes000000", "fakes000001", "fakes000002"):
+        tag = name.rstrip("012")
+        step = {"reals": 0, "fakes000000": 0, "fakes000001": 1024, "fakes000002": 2112}[name]
+        with Image.open(io.BytesIO(events[tag, step])) as logged, Image.open(run_dir / f"{name}.png") as file:
+            np.testing.assert_array_equal(np.asarray(logged), np.asarray(file))
+    steps = [512, 1024, 1536, 2048, 2112]
+    for step, row in zip(steps, ticks((run_dir / "log.txt").read_text()), strict=True):
+        for tag, column in (("G_loss", "G"), ("D_loss", "D"), ("penalty", "R1"), ("lod", "lod")):
+            assert events[tag, step] == pytest.approx(float(row[column]), abs=0.005)
+    names = {"D_loss", "G_loss", "penalty", "scores/real", "scores/fake", "D_skipped", "G_skipped"}
+    names |= {"seconds_per_kimg", "memory_gb", "lod", "fade", "minibatch", "G_lrate", "D_lrate"}
+    assert events.keys() - {key for key in events if key[0] in ("reals", "fakes")} == {
+        (name, step) for name in names for step in steps
+    }
+
+
+# Help and dry runs.
+
+
+def test_help_explains_every_option():
+    result = invoke("--help")
+    assert result.exit_code == 0
+    text = " ".join(result.output.split())
+    defaults = TrainingConfig()
+    for parameter in run_training.main.params:
+        assert parameter.help, parameter.name
+        assert " ".join(parameter.help.split()).replace(".  [", ". [") in text.replace("; 0<=x]", "]"), parameter.name
+        for option in parameter.opts + parameter.secondary_opts:
+            assert option in text
+        # Defaults that the help gives in words are the configuration's.
+        claim = re.search(r"\[default: (\w+)\]$", parameter.help)
+        if claim:
+            assert claim[1] == str(getattr(defaults, parameter.name))
+
+
+def test_dry_run_of_the_paper(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = invoke("--dry-run", "--num-gpus=8")
+    assert result.exit_code == 0, result.output
+    assert not list(tmp_path.iterdir())
+    config = json.loads(result.stdout)
+    assert (config["config"], config["dataset"], config["num_gpus"]) == ("f", "ffhq", 8)
+    # Karras et al., 2018, sections 2 and 3 and appendix C.
+    assert config["total_kimg"] == 25000
+    assert config["mirror"] is True
+    assert config["loss"]["generator"] == "logistic-nonsaturating"
+    assert config["loss"]["discriminator"] == "logistic-simplegp"
+    assert (config["loss"]["r1_gamma"], config["loss"]["r2_gamma"]) == (10, 0)
+    assert config["optimizer"] == {"beta1": 0, "beta2": 0.99, "epsilon": 1e-8}
+    assert config["average_half_life_kimg"] == 10
+    assert config["style_mixing_prob"] == 0.9
+    assert config["w_average_beta"] == 0.995
+    schedule = config["schedule"]
+    assert schedule["lod_initial_resolution"] == 8
+    assert (schedule["lod_training_kimg"], schedule["lod_transition_kimg"]) == (600, 600)
+    assert schedule["minibatch_base"] == 32
+    assert schedule["minibatch_dict"] == {"4": 512, "8": 256, "16": 128, "32": 64, "64": 32}
+    for name in ("G_lrate", "D_lrate"):
+        assert schedule[f"{name}_base"] == 0.001
+        assert schedule[f"{name}_dict"] == {"128": 0.0015, "256": 0.002, "512": 0.003, "1024": 0.003}
+    # The networks' own defaults are configuration F.
+    assert config["generator"] == config["discriminator"] == {}
+
+
+def test_options_reach_the_configuration(tmp_path):
+    options = ["--resolution=64", "--num-gpus=4", "--total-kimg=12.5", "--gamma=0.5", "--no-mirror", "--seed=7"]
+    result = invoke(
+        "--dry-run",
+        "--config=digits",
+        "--dataset=cats",
+        "--data-dir=elsewhere",
+        "--snapshot-ticks=3",
+        "--minibatch=24",
+        *options,
+        "--set=schedule.lod_training_kimg=7",
+        '--set=schedule.minibatch_dict={"4": 48}',
+        "--set=generator.fmap_max=32",
+    )
+    config = from_dict(TrainingConfig, json.loads(result.stdout))
+    assert (config.config, config.dataset, config.data_dir) == ("digits", "cats", "elsewhere")
+    assert (config.resolution, config.num_gpus, config.total_kimg, config.seed) == (64, 4, 12.5, 7)
+    assert (config.mirror, config.snapshot_ticks, config.loss.r1_gamma) == (False, 3, 0.5)
+    assert (config.schedule.minibatch_base, config.schedule.minibatch_dict) == (24, {4: 48})
+    assert config.schedule.lod_training_kimg == 7
+    assert config.generator["fmap_max"] == 32
+
+
+def test_minibatch_holds_at_every_resolution():
+    result = invoke("--dry-run", "--num-gpus=1", "--minibatch=16", "--resolution=64")
+    config = from_dict(TrainingConfig, json.loads(result.stdout))
+    assert {config.phase(kimg * 1000).minibatch for kimg in (0, 1000, 3000, 25000)} == {16}
+
+
+@pytest.mark.parametrize("dataset, preset", [("digits", "digits"), ("ffhq", "f"), ("cats", "f")])
+def test_preset_of_a_dataset(dataset, preset):
+    result = invoke("--dry-run", f"--dataset={dataset}", "--num-gpus=2")
+    config = from_dict(TrainingConfig, json.loads(result.stdout))
+    assert config.dataset == dataset
+    assert config.loss == make_config(preset).loss
+    assert config.config == preset
+
+
+# Wrong input.
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """Folder with the data set `tiny`, 8 x 8 with labels."""
+    folder = tmp_path_factory.mktemp("tiny")
+    create_dataset(folder / "data")
+    return folder
+
+
+@pytest.fixture
+def own(tmp_path):
+    """As `tiny`, to be spoiled."""
+    create_dataset(tmp_path / "data")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        (["--dataset=dogs"], ["no data set 'dogs'", "'tiny'"]),
+        (["--resolution=64"], ["64x64", "4x4, 8x8"]),
+        (["--resolution=12"], ["12x12"]),
+        (["--minibatch=6"], ["minibatch of 6 images at 4x4", "groups of 4"]),
+        (["--num-gpus=99"], ["--num-gpus=99", f"{len(tf.config.list_physical_devices('GPU'))} GPUs"]),
+        (["--num-gpus=-1"], ["--num-gpus", "-1"]),
+        (["--seed=-1"], ["--seed", "-1"]),
+        (["--total-kimg=0"], ["--total-kimg"]),
+        (["--total-kimg=nan"], ["total_kimg", "finite"]),
+        (["--gamma=much"], ["--gamma", "much"]),
+        (["--config=z"], ["--config", "'z'", "'f'"]),
+        (["--learning-rate=1"], ["--learning-rate"]),
+        (["surplus"], ["surplus"]),
+        (["--resume=latest"], ["no run 'latest'"]),
+        (["--resume=3"], ["no run '3'"]),
+        (["--resume=nowhere"], ["no run 'nowhere'"]),
+        (["--resume="], ["no run ''"]),
+        (["--set=gamma=10"], ["'gamma'", "resolution"]),
+        (["--set=loss.gamma=10"], ["'loss.gamma'", "r1_gamma"]),
+        (["--set=loss.r1_gamma.x=10"], ["'loss.r1_gamma.x'"]),
+        (["--set=total_kimg"], ["KEY=VALUE", "'total_kimg'"]),
+        (["--set=total_kimg=long"], ["total_kimg must be float", "'long'"]),
+        (["--set=mirror=1"], ["mirror must be bool", "1"]),
+        (["--set=seed=1.5"], ["seed must be int", "1.5"]),
+        (["--set=num_gpus=true"], ["num_gpus must be int", "True"]),
+        (["--set=seed=-1"], ["seed must be from 0", "-1"]),
+        (["--set=minibatch_repeats=0"], ["minibatch_repeats must be at least 1", "0"]),
+        (["--set=style_mixing_prob=2"], ["style_mixing_prob must be from 0 to 1", "2"]),
+        (["--set=loss=5"], ["LossConfig", "5"]),
+        (["--set=loss.generator=hope"], ["loss.generator", "logistic-nonsaturating", "'hope'"]),
+        (["--set=loss.discriminator=hope"], ["loss.discriminator", "logistic-simplegp", "'hope'"]),
+        (["--set=schedule.minibatch_dict=8"], ["minibatch_dict must be a table", "8"]),
+        (['--set=schedule.minibatch_dict={"8": "many"}'], ["minibatch_dict must be a table", "many"]),
+        (["--set=schedule.lod_initial_resolution=12"], ["lod_initial_resolution", "12"]),
+        (["--set=schedule.lod_initial_resolution=0"], ["lod_initial_resolution", "0"]),
+        (["--set=schedule.lod_training_kimg=-1"], ["lod_training_kimg must be at least 0"]),
+        (["--set=generator.foo=1"], ["generator.foo", "mapping_layers"]),
+        (["--set=discriminator.mapping_layers=1"], ["discriminator.mapping_layers", "mbstd_group_size"]),
+        (["--set=generator.resolution=8"], ["generator.resolution"]),
+        (["--set=generator.nonlinearity=sine"], ["nonlinearity", "'sine'", "lrelu"]),
+        (["--set=generator.fmap_base=wide"], ["generator", "'fmap_base': 'wide'"]),
+        (["--set=generator.latent_size=-1"], ["generator", "'latent_size': -1"]),
+        (["--set=max_label_size=all"], ["max_label_size", "'all'"]),
+    ],
+    ids=lambda value: value[0] if value[0].startswith("--") else "",
+)
+def test_wrong_options(tiny, given, words):
+    rejects(tiny, [*arguments(tiny), *given], *words)
+
+
+def test_wrong_option_of_a_user(tiny):
+    before = listing(tiny)
+    process = start([*arguments(tiny), "--dataset=dogs"])
+    output, errors = process.communicate(timeout=100)
+    assert process.returncode == 2
+    assert output == ""
+    # TensorFlow greets on this stream, whatever its log level.
+    ours = [line for line in errors.splitlines() if not re.match(r"WARNING: All log messages before|[IWE]\d{4} ", line)]
+    assert len(ours) == 1, errors
+    assert ours[0].startswith("Error: There is no data set 'dogs'")
+    assert listing(tiny) == before
+
+
+def test_minibatch_and_replicas(tiny, monkeypatch):
+    # Two logical CPUs would have to be set up before TensorFlow starts; the check comes before they are used.
+    monkeypatch.setattr("stylegan_tf.training.trainer.make_strategy", lambda num_gpus: tf.distribute.get_strategy())
+    given = [*arguments(tiny), "--num-gpus=3"]
+    rejects(tiny, [*given, "--minibatch=8"], "minibatch of 8 images at 4x4", "3 replicas")
+    rejects(tiny, [*given, "--minibatch=2"], "minibatch", "4x4", "3 GPUs")
+    rejects(tiny, [*given, "--minibatch=18"], "minibatch of 18 images", "groups of 4", "6 on each replica")
+
+
+def test_nothing_is_created_for_a_run_that_cannot_start(tmp_path):
+    rejects(tmp_path, [*arguments(tmp_path), "--dataset=digits", "--num-gpus=99"], "--num-gpus=99")
+    rejects(tmp_path, [*arguments(tmp_path), "--dataset=digits", "--set=generator.foo=1"], "generator.foo")
+
+
+def test_truncated_tfrecord(own):
+    path = own / "data" / "tiny" / "tiny-r03.tfrecords"
+    path.write_bytes(path.read_bytes()[:-10])
+    rejects(own, arguments(own), path, "truncated")
+
+
+def test_foreign_tfrecord(own):
+    path = own / "data" / "tiny" / "tiny-r03.tfrecords"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(b"no example of an image")
+    rejects(own, arguments(own), path)
+
+
+def test_labels_of_another_length(own):
+    path = own / "data" / "tiny" / "tiny-rxx.labels"
+    with open(path, "wb") as file:
+        np.save(file, np.zeros((49, 3), np.float32))
+    rejects(own, arguments(own, settings=["max_label_size=full"]), path, "49", "50")
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_output_folder_that_is_a_file(own, below):
+    (own / "results").write_text("not a folder")
+    rejects(own, [*arguments(own), f"--outdir={own / 'results' / below}"], own / "results")
+    assert (own / "results").read_text() == "not a folder"
+
+
+# Resuming with wrong input.
+
+
+@pytest.fixture
+def resumable(run_dir, tmp_path):
+    """A copy of the run's folder in `tmp_path`/results, without what resuming does not read; arguments to resume it."""
+    copy = tmp_path / "results" / run_dir.name
+    copy.mkdir(parents=True)
+    for name in ("config.json", "log.txt", "checkpoint-000001.npz", "checkpoint-000002.npz"):
+        shutil.copy2(run_dir / name, copy)
+    return copy, [f"--outdir={tmp_path / 'results'}", "--resume=latest", "--total-kimg=3"]
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        (["--gamma=5"], ["loss.r1_gamma=1.0, not 5"]),
+        (["--seed=1"], ["seed=1000, not 1"]),
+        (["--config=f"], ["config=digits, not f"]),
+        (["--resolution=16"], ["resolution=8, not 16"]),
+        (["--minibatch=64"], ["schedule.minibatch_base=32, not 64"]),
+        (["--set=generator.mapping_layers=3"], ["generator.mapping_layers=2, not 3"]),
+        (["--set=discriminator.blur_filter=[1,1]"], ["discriminator.blur_filter=None, not [1, 1]"]),
+        (["--num-gpus=99"], ["--num-gpus=99"]),
+    ],
+    ids=lambda value: value[0] if value[0].startswith("--") else "",
+)
+def test_resume_with_another_configuration(resumable, tmp_path, given, words):
+    _, resume = resumable
+    rejects(tmp_path, [*resume, *given], *words)
+
+
+def test_resume_without_checkpoint(resumable, tmp_path):
+    copy, resume = resumable
+    for path in copy.glob("*.npz"):
+        path.unlink()
+    rejects(tmp_path, resume, copy, "no checkpoint")
+    (copy / "config.json").unlink()
+    rejects(tmp_path, resume, copy / "config.json")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"seed": "x"}', '{"colour": 1}', '{"loss": 3}', '{"seed": -5}'])
+def test_resume_with_damaged_configuration(resumable, tmp_path, text):
+    copy, resume = resumable
+    (copy / "config.json").write_text(text)
+    rejects(tmp_path, resume, copy / "config.json", "no readable configuration")
+
+
+def test_resume_with_damaged_checkpoint(resumable, tmp_path):
+    copy, resume = resumable
+    path = copy / "checkpoint-000002.npz"
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    for damaged in (b"", b"no checkpoint", whole[:-100], whole[:middle], flipped):
+        path.write_bytes(damaged)
+        rejects(tmp_path, resume, path, "no readable checkpoint", "Delete it to resume from the one before")
+    # As it says, the one before is still good.
+    path.unlink()
+    result = invoke(*resume, f"--data-dir={tmp_path / 'data'}", "--dry-run")
+    assert result.exit_code == 0
+
+
+# Stopping.
+
+
+def wait_for(condition, process):
+    """Waits until a condition holds, while the process is at work."""
+    deadline = time.monotonic() + 200
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """{signal: (folder, output)} of endless runs that were stopped after a tick."""
+    folders = {number: tmp_path_factory.mktemp(number.name) for number in (signal.SIGINT, signal.SIGTERM)}
+    processes = {}
+    for number, folder in folders.items():
+        create_dataset(folder / "data", resolution=4)
+        options = ["--total-kimg=100000", "--snapshot-ticks=100000"]
+        processes[number] = start(arguments(folder, *options, settings=["schedule.tick_kimg_base=0.1"]))
+    outputs = {}
+    for number, process in processes.items():
+        log = folders[number] / "results" / "00000-tiny-f-cpu" / "log.txt"
+        wait_for(lambda log=log: log.exists() and "tick 2 " in log.read_text(), process)
+        process.send_signal(number)
+        outputs[number] = finish(process)
+    return {number: (folder, outputs[number]) for number, folder in folders.items()}
+
+
+@pytest.mark.parametrize("number, run", [(signal.SIGINT, "latest"), (signal.SIGTERM, "0")])
+def test_stop_and_resume(stopped, number, run):
+    folder, output = stopped[number]
+    (run_dir,) = (folder / "results").iterdir()
+    (checkpoint,) = run_dir.glob("checkpoint-*.npz")
+    stop, how = output.splitlines()[-2:]
+    kimg = re.fullmatch(rf"Stopped by {number.name} at ([\d.]+) kimg; wrote {re.escape(str(checkpoint))}\.", stop)[1]
+    assert float(kimg) >= 0.2
+    assert how == f"Resume with: python run_training.py --resume={run_dir}"
+    log = (run_dir / "log.txt").read_text()
+    assert log == output
+
+    total = float(kimg) + 0.3
+    result = invoke(f"--outdir={folder / 'results'}", f"--resume={run}", f"--total-kimg={total}")
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert result.stdout.startswith(f"Resuming {run_dir} at {kimg} kimg.\n")
+    assert result.stdout.endswith(f"Finished. Pictures and networks are in {run_dir}.\n")
+    assert (run_dir / "log.txt").read_text() == log + result.stdout
+    numbers = [int(row["tick"]) for row in ticks(log + result.stdout)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert float(ticks(result.stdout)[-1]["kimg"]) == pytest.approx(total, abs=0.1)

@@ -1,0 +1,157 @@
+"""Helpers of dnnlib: files and folders that are whole or not there, numbered run folders."""
+
+import pathlib
+
+import pytest
+
+from dnnlib.files import atomic_file, atomic_folder
+from dnnlib.run_dir import create_run_dir, find_run_dir, run_dirs
+
+
+def contents(folder):
+    """{relative path: text, None for folders}, of everything below a folder."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_text() if path.is_file() else None for path in folder.rglob("*")
+    }
+
+
+@pytest.mark.parametrize("kind", [str, pathlib.Path])
+def test_atomic_file(tmp_path, kind):
+    path = tmp_path / "config.json"
+    for text in ("first", "second"):
+        with atomic_file(kind(path)) as temporary:
+            temporary.write_text(text)
+            # Same folder, as a file cannot be moved between disks at once; same suffix, as NumPy appends its own.
+            assert (temporary.parent, temporary.suffix) == (tmp_path, ".json")
+            assert path.exists() == (text == "second")
+        assert contents(tmp_path) == {"config.json": text}
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_atomic_file_keeps_the_old_one(tmp_path, error):
+    path = tmp_path / "config.json"
+    path.write_text("old")
+    with pytest.raises(error), atomic_file(path) as temporary:
+        temporary.write_text("half of")
+        raise error
+    assert contents(tmp_path) == {"config.json": "old"}
+
+
+def test_atomic_file_that_is_not_written(tmp_path):
+    path = tmp_path / "config.json"
+    with pytest.raises(ValueError, match="before the first byte"), atomic_file(path):
+        raise ValueError("before the first byte")
+    assert contents(tmp_path) == {}
+    with pytest.raises(FileNotFoundError), atomic_file(path):
+        pass
+    assert contents(tmp_path) == {}
+
+
+def test_atomic_folder(tmp_path):
+    path = tmp_path / "deeper" / "snapshot"
+    for name in ("first", "second"):
+        with atomic_folder(path) as temporary:
+            assert temporary.parent == path.parent
+            assert not list(temporary.iterdir())
+            (temporary / name).write_text(name)
+            (temporary / "below").mkdir()
+            assert path.exists() == (name == "second")
+        assert contents(path) == {name: name, "below": None}
+        assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_atomic_folder_keeps_the_old_one(tmp_path, error):
+    path = tmp_path / "snapshot"
+    path.mkdir()
+    (path / "G.keras").write_text("old")
+    with pytest.raises(error), atomic_folder(path) as temporary:
+        (temporary / "G.keras").write_text("half of")
+        raise error
+    assert contents(tmp_path) == {"snapshot": None, "snapshot/G.keras": "old"}
+
+
+def test_atomic_folder_after_a_killed_process(tmp_path):
+    with atomic_folder(tmp_path / "snapshot") as temporary:
+        left_over = temporary
+    left_over.mkdir()
+    (left_over / "D.keras").write_text("half of")
+    with atomic_folder(tmp_path / "snapshot") as temporary:
+        (temporary / "G.keras").write_text("new")
+    assert contents(tmp_path) == {"snapshot": None, "snapshot/G.keras": "new"}
+
+
+def test_run_dirs_are_numbered(tmp_path):
+    outdir = tmp_path / "new" / "results"
+    assert create_run_dir(outdir, "ffhq-f-8gpu") == outdir / "00000-ffhq-f-8gpu"
+    assert create_run_dir(str(outdir), "digits-cpu") == outdir / "00001-digits-cpu"
+    (outdir / "00007-ffhq-f-1gpu").mkdir()
+    (outdir / "notes").mkdir()
+    (outdir / "123456-no-run").mkdir()
+    (outdir / "00009-file").write_text("no folder")
+    # After the highest number, even where lower ones have been deleted.
+    (outdir / "00000-ffhq-f-8gpu").rmdir()
+    assert create_run_dir(outdir, "digits-cpu").name == "00008-digits-cpu"
+    assert [(number, path.name) for number, path in run_dirs(outdir)] == [
+        (1, "00001-digits-cpu"),
+        (7, "00007-ffhq-f-1gpu"),
+        (8, "00008-digits-cpu"),
+    ]
+
+
+def test_run_started_at_the_same_moment(tmp_path, monkeypatch):
+    other = create_run_dir(tmp_path, "digits")
+    listings = [[], [(0, other)]]  # the first is from before the other run
+    monkeypatch.setattr("dnnlib.run_dir.run_dirs", lambda outdir: listings.pop(0))
+    assert create_run_dir(tmp_path, "digits").name == "00001-digits"
+    assert contents(tmp_path) == {"00000-digits": None, "00001-digits": None}
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_run_dir_below_a_file(tmp_path, below):
+    (tmp_path / "results").write_text("no folder")
+    with pytest.raises(OSError, match="results"):
+        create_run_dir(tmp_path / "results" / below, "digits")
+    assert contents(tmp_path) == {"results": "no folder"}
+
+
+@pytest.fixture
+def outdir(tmp_path):
+    for name in ("00000-ffhq-f-8gpu", "00003-digits-cpu", "00012-digits-cpu", "notes"):
+        (tmp_path / "results" / name).mkdir(parents=True)
+    return tmp_path / "results"
+
+
+@pytest.mark.parametrize(
+    "run, name",
+    [
+        ("latest", "00012-digits-cpu"),
+        ("3", "00003-digits-cpu"),
+        ("00003", "00003-digits-cpu"),
+        ("0", "00000-ffhq-f-8gpu"),
+    ],
+)
+def test_find_run_dir(outdir, run, name):
+    assert find_run_dir(outdir, run) == outdir / name
+
+
+def test_find_run_dir_by_path(outdir, monkeypatch):
+    assert find_run_dir("elsewhere", outdir / "notes") == outdir / "notes"
+    monkeypatch.chdir(outdir)
+    assert find_run_dir("elsewhere", "00003-digits-cpu") == pathlib.Path("00003-digits-cpu")
+
+
+@pytest.mark.parametrize("run", ["1", "12x", "-1", "00003", "digits", "latest/", ""])
+def test_find_run_dir_that_is_not_there(outdir, run, tmp_path, monkeypatch):
+    for path in outdir.glob("00003*"):
+        path.rmdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=rf"no run '{run}'.* 2 numbered runs"):
+        find_run_dir(outdir, run)
+
+
+@pytest.mark.parametrize("run", ["latest", "0"])
+def test_find_run_dir_without_runs(tmp_path, run):
+    with pytest.raises(FileNotFoundError, match="holds 0 numbered runs"):
+        find_run_dir(tmp_path / "results", run)
+    assert contents(tmp_path) == {}
