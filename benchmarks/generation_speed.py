@@ -1,6 +1,6 @@
 """Seconds per generated image, beside the machine's own best convolution in the same run.
 
-    python benchmarks/generation_speed.py --resolution=1024
+python benchmarks/generation_speed.py --resolution=1024
 """
 
 import os
