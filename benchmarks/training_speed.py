@@ -50,9 +50,7 @@ def main(resolution, minibatch, fmap_base, fmap_max, seconds, profile):
     peak_before = best_rate()
     time = best_time(run, seconds)
     peak = max(peak_before, best_rate())
-    print(
-        f"{resolution}x{resolution}, minibatch {minibatch}, {models.G.synthesis.count_params():,} parameters in synthesis"
-    )
+    print(f"{resolution}x{resolution}, minibatch {minibatch}")
     print(f"step          {time * 1e3:10.1f} ms    {minibatch / time:8.2f} images/s")
     print(f"convolutions  {flops / 1e9:10.1f} GFLOP {flops / time / 1e9:8.1f} GFLOP/s")
     print(f"best conv     {'':16s} {peak / 1e9:8.1f} GFLOP/s")

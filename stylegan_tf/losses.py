@@ -84,9 +84,9 @@ def discriminator_loss(
             (the paper's loss is this one with R1 alone).
         discriminator: Function from images, [N, R, R, C], to scores, [N, 1].
         reals, fakes: Images in [-1, 1], [N, R, R, C].
-        mixing_factors: For "-gp": weight of the fakes in the images that are penalised, uniform in [0, 1], [N, 1, 1, 1].
-        pixel_area: (R / full resolution)^2. The reference differentiates by the image enlarged to full resolution, where
-            each pixel is spread over 1 / pixel_area of them, so the squared gradient is smaller by this factor.
+        mixing_factors: For "-gp": weight of the fakes in the penalised images, uniform in [0, 1], [N, 1, 1, 1].
+        pixel_area: (R / full resolution)^2. The reference differentiates by the image enlarged to full resolution,
+            where each pixel is spread over 1 / pixel_area of them, so the squared gradient is smaller by this factor.
         r1_gamma, r2_gamma: Weights of R1 (on reals) and R2 (on fakes).
         wgan_lambda, wgan_target: Weight and target norm of the gradient penalty.
         wgan_epsilon: Weight of the drift term.

@@ -11,8 +11,8 @@ from keras import ops
 
 from stylegan_tf.networks import Discriminator, Generator, MappingNetwork, SynthesisNetwork
 
-# Keyword arguments of the original's generator that are behaviour, not architecture: ours take them at the call, or leave
-# them to the trainer.
+# Keyword arguments of the original's generator that are behaviour, not architecture: ours take them at the call, or
+# leave them to the trainer.
 behaviour_arguments = frozenset(
     {
         "truncation_psi",

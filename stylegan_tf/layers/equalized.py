@@ -8,6 +8,9 @@ from keras import ops
 from stylegan_tf.layers.resample import smear
 
 
+SQRT_2 = math.sqrt(2)
+
+
 class EqualizedLayer(keras.layers.Layer):
     """What the equalized layers share: a kernel that is stored near unit variance and scaled when it is used.
 
@@ -22,7 +25,7 @@ class EqualizedLayer(keras.layers.Layer):
         use_bias: Whether to add a bias, initially 0, stored divided by `lrmul`.
     """
 
-    def __init__(self, gain=math.sqrt(2), lrmul=1.0, use_wscale=True, use_bias=True, **kwargs):
+    def __init__(self, gain=SQRT_2, lrmul=1.0, use_wscale=True, use_bias=True, **kwargs):
         super().__init__(**kwargs)
         self.gain = gain
         self.lrmul = lrmul
@@ -88,8 +91,8 @@ class EqualizedConv2D(EqualizedLayer):
     """Convolution with an equalized learning rate, optionally with a doubling or halving of the resolution.
 
     Up- and downsampling convolutions are always computed in their fast, fused form: nearest upsampling followed by a
-    k x k convolution is one transposed convolution with a (k + 1) x (k + 1) kernel and stride 2, and a k x k convolution
-    followed by a 2 x 2 box mean is one strided convolution, both at 4 / 9 of the operations for k = 3.
+    k x k convolution is one transposed convolution with a (k + 1) x (k + 1) kernel and stride 2, and a k x k
+    convolution followed by a 2 x 2 box mean is one strided convolution, both at 4 / 9 of the operations for k = 3.
 
     Args:
         filters: Number of output feature maps.

@@ -35,7 +35,7 @@ def feature_maps(stage, fmap_base, fmap_decay, fmap_max):
 
 
 def is_fused(fused_scale, resolution):
-    """Whether the reference fuses a resampling convolution whose larger side is `resolution`; "auto" means 128 and up."""
+    """Whether the reference fuses a resampling convolution with this larger side; "auto" means from 128 up."""
     if fused_scale not in (True, False, "auto"):
         raise ValueError(f'fused_scale must be True, False or "auto"; received {fused_scale!r}.')
     return resolution >= 128 if fused_scale == "auto" else fused_scale

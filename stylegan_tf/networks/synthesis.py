@@ -125,8 +125,8 @@ class SynthesisNetwork(Network):
         nonlinearity: "lrelu" or "relu".
         use_wscale: Whether to equalize the learning rate.
         use_pixel_norm, use_instance_norm: Normalisation after every layer.
-        fused_scale: Which up-convolutions have the orientation of the reference's fused ones: True, False, or "auto" for
-            those with outputs of 128 and more.
+        fused_scale: Which up-convolutions have the orientation of the reference's fused ones: True, False, or "auto"
+            for those with outputs of 128 and more.
         blur_filter: Filter after up-convolutions; None or () for no blur.
 
     Call arguments:

@@ -89,7 +89,7 @@ def run_step(vector, config, models, strategy, lod, i):
 
 
 def compare(vector, prefix, ours, name, steps):
-    """With beta1 = 0 Adam starts like a sign step: entries with a tiny gradient may differ by 2 lr a step, few others."""
+    """With beta1 = 0 Adam starts like a sign step: entries with a tiny gradient may differ by 2 lr a step."""
     rate = vector.config["optimizer"]["learning_rate"]
     differences = []
     for variable, reference in vector.below(prefix).items():
