@@ -7,7 +7,6 @@ from keras import ops
 
 from stylegan_tf.layers.resample import smear
 
-
 SQRT_2 = math.sqrt(2)
 
 
