@@ -1,6 +1,10 @@
 """Trains a StyleGAN: python run_training.py --dataset=ffhq --num-gpus=8"""
 
 import json
+import os
+
+# Hides TensorFlow's start-up messages, which a CPU user would take for errors; 0 shows them.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
 

@@ -17,10 +17,7 @@ from stylegan_tf.training.steps import STATISTICS, TrainingStep
 from stylegan_tf.training.trainer import Trainer
 
 NETWORKS = {
-    "generator": {
-        **{"fmap_base": 32, "fmap_max": 8, "latent_size": 8},
-        **{"dlatent_size": 8, "mapping_fmaps": 8, "mapping_layers": 2},
-    },
+    "generator": {"fmap_base": 32, "fmap_max": 8, "latent_size": 8, "dlatent_size": 8, "mapping_layers": 1},
     "discriminator": {"fmap_base": 32, "fmap_max": 8},
 }
 RATE = tf.constant(0.01)

@@ -46,8 +46,8 @@ class MinibatchStdDev(keras.layers.Layer):
         feature = ops.mean(stddev, axis=(1, 2, 4))[:, None, None, :]
         return ops.concatenate([x, ops.tile(feature, (group, height, width, 1))], axis=-1)
 
-    def compute_output_shape(self, x_shape):
-        return (*x_shape[:-1], x_shape[-1] + self.num_features)
+    def compute_output_shape(self, input_shape):  # the name that Keras gives it, as there is no `build`
+        return (*input_shape[:-1], input_shape[-1] + self.num_features)
 
     def get_config(self):
         return {**super().get_config(), "group_size": self.group_size, "num_features": self.num_features}

@@ -25,10 +25,7 @@ from stylegan_tf.training.steps import TrainingStep
 RESOLUTION, BATCH, GROUP, LABELS, STEPS = 8, 8, 2, 3, 3
 CONFIG = TrainingConfig(
     resolution=RESOLUTION,
-    generator={
-        **{"fmap_base": 32, "fmap_max": 8, "latent_size": 8},
-        **{"dlatent_size": 8, "mapping_fmaps": 8, "mapping_layers": 2},
-    },
+    generator={"fmap_base": 32, "fmap_max": 8, "latent_size": 8, "dlatent_size": 8, "mapping_layers": 1},
     discriminator={"fmap_base": 32, "fmap_max": 8, "mbstd_group_size": GROUP},
     loss=LossConfig(r1_gamma=10.0),
     # With beta1 = 0 and the paper's epsilon of 1e-8, Adam's step is nearly the gradient's sign: where the true gradient

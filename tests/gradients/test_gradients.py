@@ -116,9 +116,10 @@ def test_layer(name):
 
 GENERATORS = {
     "default": ({}, {}),
-    "labels, truncated": ({"label_size": 3}, {"truncation_psi": 0.6, "truncation_cutoff": 3}),
-    "fading": ({}, {"fade": tf.constant(0.3, tf.float64)}),
-    "fading, lower resolution": ({"resolution": 16}, {"resolution": 8, "fade": tf.constant(0.3, tf.float64)}),
+    "labels, truncated, fading, lower resolution": (
+        {"label_size": 3, "resolution": 16},
+        {"truncation_psi": 0.6, "truncation_cutoff": 3, "resolution": 8, "fade": tf.constant(0.3, tf.float64)},
+    ),
     "traditional": (
         {"use_styles": False, "const_input_layer": False, "use_noise": False, "nonlinearity": "relu"}
         | {"use_pixel_norm": True, "use_instance_norm": False, "blur_filter": None, "use_wscale": False},
@@ -152,8 +153,10 @@ def test_generator(name):
 DISCRIMINATORS = {
     "default": ({}, {}),
     "labels, relu, no blur": ({"label_size": 3, "nonlinearity": "relu", "blur_filter": None, "use_wscale": False}, {}),
-    "fading": ({"mbstd_group_size": 2, "mbstd_num_features": 2}, {"fade": tf.constant(0.3, tf.float64)}),
-    "fading, lower resolution": ({"resolution": 16}, {"fade": tf.constant(0.3, tf.float64)}),
+    "groups and features, fading, lower resolution": (
+        {"mbstd_group_size": 2, "mbstd_num_features": 2, "resolution": 16},
+        {"fade": tf.constant(0.3, tf.float64)},
+    ),
 }
 
 
