@@ -76,7 +76,7 @@ def test_tables_are_not_shared():
 def test_preset_keeps_what_it_does_not_change():
     f, digits = make_config("f"), make_config("digits")
     assert digits.optimizer == f.optimizer
-    assert digits.loss == LossConfig(r1_gamma=0.5)
+    assert digits.loss == LossConfig(**PRESETS["digits"]["loss"])
     assert digits.schedule.lod_initial_resolution == f.schedule.lod_initial_resolution
     assert digits.schedule.G_lrate_dict == f.schedule.G_lrate_dict
     assert (digits.config, digits.dataset) == ("digits", "digits")

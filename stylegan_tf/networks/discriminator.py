@@ -93,6 +93,10 @@ class Discriminator(Network):
             ]
             for res in self.resolutions[:-1]
         ]
+        if mbstd_group_size > 1 and fmaps(4) % mbstd_num_features:
+            raise ValueError(
+                f"mbstd_num_features must divide the {fmaps(4)} feature maps at 4x4; received {mbstd_num_features}."
+            )
         self.blur = Blur(blur_filter, dtype=dtype, name="blur") if blur_filter else None
         self.minibatch_stddev = (
             MinibatchStdDev(mbstd_group_size, mbstd_num_features, dtype=dtype, name="minibatch_stddev")

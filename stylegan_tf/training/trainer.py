@@ -154,10 +154,14 @@ class Trainer:
 
     def data_for(self, phase):
         """The stream of real images of a phase, from the position that the run has reached."""
+        config = self.config
         if self.opened != (phase.resolution, phase.minibatch):
             self.opened = phase.resolution, phase.minibatch
-            pipeline = training_pipeline(self.data, *self.opened, self.config.seed, start=self.progress.images_seen)
-            self.batches = iter(self.strategy.experimental_distribute_dataset(pipeline))
+            pipeline = training_pipeline(self.data, *self.opened, config.seed, start=self.progress.images_seen)
+            # On the CPU there is nothing to copy ahead, and the plain iterator does.
+            self.batches = iter(
+                self.strategy.experimental_distribute_dataset(pipeline) if config.num_gpus else pipeline
+            )
         return self.batches
 
     def tick(self, phase):

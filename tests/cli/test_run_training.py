@@ -48,7 +48,14 @@ def rejects(folder, arguments, *words):
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory):
+def refused(tmp_path_factory):
+    """A process with wrong options, beside which the run below has a core of its own."""
+    folder = tmp_path_factory.mktemp("refused")
+    return folder, start([*arguments(folder), "--dataset=dogs"])
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory, refused):
     """(folder, output) of a run of 2.1 kimg that grows from 4 x 4 to 8 x 8 between 0.5 and 1.5."""
     folder = tmp_path_factory.mktemp("digits")
     process = start(
@@ -121,8 +128,8 @@ def test_log(digits, run_dir):
         assert row["minibatch"] == "32"
         assert float(row["speed"]) > 0
         assert float(row["memory"]) > 0
-        assert 0 < float(row["G"]) < 10
-        assert 0 < float(row["D"]) < 10
+        assert 0 < float(row["G"]) < 100
+        assert 0 < float(row["D"]) < 100
 
 
 def test_growth(run_dir):
@@ -254,7 +261,7 @@ def test_dry_run_of_the_paper(tmp_path, monkeypatch):
 
 
 def test_options_reach_the_configuration(tmp_path):
-    options = ["--resolution=64", "--num-gpus=4", "--total-kimg=12.5", "--gamma=0.5", "--no-mirror", "--seed=7"]
+    options = ["--resolution=64", "--num-gpus=4", "--total-kimg=12.5", "--gamma=0.125", "--mirror", "--seed=7"]
     result = invoke(
         "--dry-run",
         "--config=digits",
@@ -270,7 +277,7 @@ def test_options_reach_the_configuration(tmp_path):
     config = from_dict(TrainingConfig, json.loads(result.stdout))
     assert (config.config, config.dataset, config.data_dir) == ("digits", "cats", "elsewhere")
     assert (config.resolution, config.num_gpus, config.total_kimg, config.seed) == (64, 4, 12.5, 7)
-    assert (config.mirror, config.snapshot_ticks, config.loss.r1_gamma) == (False, 3, 0.5)
+    assert (config.mirror, config.snapshot_ticks, config.loss.r1_gamma) == (True, 3, 0.125)
     assert (config.schedule.minibatch_base, config.schedule.minibatch_dict) == (24, {4: 48})
     assert config.schedule.lod_training_kimg == 7
     assert config.generator["fmap_max"] == 32
@@ -362,9 +369,8 @@ def test_wrong_options(tiny, given, words):
     rejects(tiny, [*arguments(tiny), *given], *words)
 
 
-def test_wrong_option_of_a_user(tiny):
-    before = listing(tiny)
-    process = start([*arguments(tiny), "--dataset=dogs"])
+def test_wrong_option_of_a_user(refused):
+    folder, process = refused
     output, errors = process.communicate(timeout=100)
     assert process.returncode == 2
     assert output == ""
@@ -372,7 +378,7 @@ def test_wrong_option_of_a_user(tiny):
     ours = [line for line in errors.splitlines() if not re.match(r"WARNING: All log messages before|[IWE]\d{4} ", line)]
     assert len(ours) == 1, errors
     assert ours[0].startswith("Error: There is no data set 'dogs'")
-    assert listing(tiny) == before
+    assert not list(folder.iterdir())
 
 
 def test_minibatch_and_replicas(tiny, monkeypatch):
@@ -432,7 +438,7 @@ def resumable(run_dir, tmp_path):
 @pytest.mark.parametrize(
     "given, words",
     [
-        (["--gamma=5"], ["loss.r1_gamma=1.0, not 5"]),
+        (["--gamma=5"], ["with loss.r1_gamma=", ", not 5"]),
         (["--seed=1"], ["seed=1000, not 1"]),
         (["--config=f"], ["config=digits, not f"]),
         (["--resolution=16"], ["resolution=8, not 16"]),
@@ -530,3 +536,4 @@ def test_stop_and_resume(stopped, number, run):
     numbers = [int(row["tick"]) for row in ticks(log + result.stdout)]
     assert numbers == list(range(1, len(numbers) + 1))
     assert float(ticks(result.stdout)[-1]["kimg"]) == pytest.approx(total, abs=0.1)
+    assert json.loads((run_dir / "config.json").read_text())["total_kimg"] == total

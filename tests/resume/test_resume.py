@@ -153,12 +153,6 @@ def test_finished_run(own):
     assert {path: path.stat().st_mtime_ns for path in files} == files
     assert (run_dir / "log.txt").read_text() == log + result.stdout
 
-    longer = CliRunner().invoke(run_training.main, [*resume, "--total-kimg=0.06"])
-    assert longer.exit_code == 0
-    assert "Finished." in longer.stdout
-    assert (run_dir / "log.txt").read_text() == log + result.stdout + longer.stdout
-    assert json.loads((run_dir / "config.json").read_text())["total_kimg"] == 0.06
-
 
 def test_checkpoint_of_other_shapes(own):
     run_dir, resume = own
