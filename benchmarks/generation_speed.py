@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import click
 import tensorflow as tf
-from convolutions import best_rate, best_time, count_flops
+from convolutions import count_flops, measure
 
 from stylegan_tf.networks import Generator
 
@@ -31,19 +31,8 @@ def main(resolution, minibatch, seconds, profile):
     def run():
         return generate(z)[0, 0, 0, 0].numpy()
 
-    run()
-    if profile:
-        with tf.profiler.experimental.Profile(profile):
-            for _ in range(3):
-                run()
-    peak_before = best_rate()
-    time = best_time(run, seconds)
-    peak = max(peak_before, best_rate())
     print(f"{resolution}x{resolution}, minibatch {minibatch}")
-    print(f"generator     {time * 1e3:10.1f} ms    {time / minibatch:8.3f} s/image")
-    print(f"convolutions  {flops / 1e9:10.1f} GFLOP {flops / time / 1e9:8.1f} GFLOP/s")
-    print(f"best conv     {'':16s} {peak / 1e9:8.1f} GFLOP/s")
-    print(f"share of the best convolution rate: {flops / time / peak:.1%}")
+    measure(run, flops, minibatch, seconds, profile)
 
 
 if __name__ == "__main__":

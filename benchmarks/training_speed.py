@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import click
 import tensorflow as tf
-from convolutions import best_rate, best_time, count_flops
+from convolutions import count_flops, measure
 
 from stylegan_tf.configs import TrainingConfig
 from stylegan_tf.training.models import Models
@@ -25,7 +25,7 @@ from stylegan_tf.training.trainer import count_gpus, make_strategy
 @click.option("--fmap-base", default=8192, help="Feature maps, as in the networks; the paper's by default.")
 @click.option("--fmap-max", default=512, help="Likewise.")
 @click.option("--seconds", default=20.0, help="Time to measure for.")
-@click.option("--profile", metavar="DIR", help="Write a TensorBoard profile of three steps.")
+@click.option("--profile", metavar="DIR", help="Write a TensorBoard profile of three calls.")
 def main(resolution, minibatch, fmap_base, fmap_max, seconds, profile):
     """Measure one D step with R1 and one G step, with moving averages and optimizers, on random images."""
     maps = {"fmap_base": fmap_base, "fmap_max": fmap_max}
@@ -42,19 +42,8 @@ def main(resolution, minibatch, fmap_base, fmap_max, seconds, profile):
     def run():
         return step(*arguments).numpy()
 
-    run()
-    if profile:
-        with tf.profiler.experimental.Profile(profile):
-            for _ in range(3):
-                run()
-    peak_before = best_rate()
-    time = best_time(run, seconds)
-    peak = max(peak_before, best_rate())
     print(f"{resolution}x{resolution}, minibatch {minibatch}")
-    print(f"step          {time * 1e3:10.1f} ms    {minibatch / time:8.2f} images/s")
-    print(f"convolutions  {flops / 1e9:10.1f} GFLOP {flops / time / 1e9:8.1f} GFLOP/s")
-    print(f"best conv     {'':16s} {peak / 1e9:8.1f} GFLOP/s")
-    print(f"share of the best convolution rate: {flops / time / peak:.1%}")
+    measure(run, flops, minibatch, seconds, profile)
 
 
 if __name__ == "__main__":

@@ -313,6 +313,7 @@ REFUSALS = [
     ],
     (lambda: Generator(**SMALL_G)(normal(2, 8), truncation_psi=[0.5] * 5), r"one number or 6, .* shape \(5,\)"),
     (lambda: Generator(**SMALL_G)(normal(2, 8), truncation_psi=[[0.5] * 6]), r"one number or 6, .* shape \(1, 6\)"),
+    (lambda: Discriminator(**SMALL_D, mbstd_num_features=3), "must divide the .* feature maps at 4x4; received 3"),
     (lambda: EqualizedConv2D(3, 2), "kernel_size must be odd; received 2"),
     (lambda: EqualizedConv2D(3, 3, resample="left"), 'resample must be None, "up" or "down"; received \'left\''),
 ]

@@ -39,5 +39,6 @@ def test_networks(backend):
         env={**os.environ, "KERAS_BACKEND": backend},
         capture_output=True,
         text=True,
+        timeout=600,
     )
     assert result.returncode == 0, result.stdout + result.stderr

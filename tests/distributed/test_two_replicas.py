@@ -22,7 +22,9 @@ class Results(dict):
 def results(tmp_path_factory):
     out = tmp_path_factory.mktemp("two_replicas") / "results.npz"
     command = [sys.executable, "-W", "error", str(SCRIPT), str(out)]
-    result = subprocess.run(command, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}, capture_output=True, text=True)
+    result = subprocess.run(
+        command, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}, capture_output=True, text=True, timeout=600
+    )
     assert result.returncode == 0, result.stderr
     with np.load(out) as file:
         return Results({name.replace("|", "/"): file[name] for name in file.files})
