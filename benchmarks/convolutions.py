@@ -11,10 +11,17 @@ CANDIDATES = ((16, 512), (32, 512), (64, 256))
 def count_flops(function):
     """Floating point operations of the convolutions in a concrete function: multiply-adds times two.
 
-    Counts what is executed, forward and backward of any order; all shapes must be static.
+    Counts what is executed, forward and backward of any order: what leads to a result or a side effect. (The gradient
+    of a convolution always brings that of its kernel, which TensorFlow drops where nobody asks for it.) All shapes must
+    be static, and convolutions stand in the function itself, not in functions that it calls.
     """
-    graphs = [function.graph, *(f.graph for f in function.graph._functions.values() if hasattr(f, "graph"))]
-    return sum(_flops(op) for graph in graphs for op in graph.get_operations())
+    live, pending = set(), [*(tensor.op for tensor in function.graph.outputs), *function.graph.control_outputs]
+    while pending:
+        op = pending.pop()
+        if op not in live:
+            live.add(op)
+            pending += [*(tensor.op for tensor in op.inputs), *op.control_inputs]
+    return sum(_flops(op) for op in live)
 
 
 def _flops(op):
