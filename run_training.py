@@ -8,24 +8,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
 
+from datasets.errors import DatasetError
+from dnnlib.cli import Command, fail
 from dnnlib.run_dir import find_run_dir
 from stylegan_tf.configs import PRESETS, make_config, override, to_dict
 from stylegan_tf.training.trainer import Trainer, count_gpus, load_run_config
 
-
-class Command(click.Command):
-    """A command whose usage errors are one line, as all others are."""
-
-    def make_context(self, *args, **kwargs):
-        try:
-            return super().make_context(*args, **kwargs)
-        except click.UsageError as error:
-            error.ctx = None  # with a context, click prints two lines of usage before the error
-            raise
-
-
 # What may differ from a run's own configuration when it is resumed.
-RESUMABLE = {"total_kimg", "snapshot_ticks", "num_gpus", "data_dir"}
+RESUMABLE = {"total_kimg", "snapshot_ticks", "num_gpus", "data_dir", "cache_megabytes"}
 
 
 @click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
@@ -95,7 +85,7 @@ def main(outdir, preset, resume, settings, dry_run, minibatch, gamma, **options)
         fail(error)
     try:
         trainer.run(outdir)
-    except OSError as error:
+    except (DatasetError, OSError) as error:
         fail(error)
 
 
@@ -119,13 +109,6 @@ def flat(values, prefix=""):
     for name, value in values.items():
         items |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return items
-
-
-def fail(error):
-    """Ends with exit code 2 and one line."""
-    exception = click.ClickException(" ".join(str(error).split()))
-    exception.exit_code = 2
-    raise exception
 
 
 if __name__ == "__main__":

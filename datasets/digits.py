@@ -7,29 +7,24 @@ Reference:
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
-from tqdm import tqdm
 
-from datasets.tfrecords import MultiResolutionWriter, shuffled_order
+from datasets.source import Source
 
 RESOLUTION = 32
 _MAX_VALUE = 16
 
 
-def create_digits(out):
-    """Creates the digits data set: 1,797 greyscale images of 32x32 with one-hot labels [1797, 10], in shuffled order.
-
-    Args:
-        out: Folder of the data set to create.
-
-    Raises:
-        DatasetError: `out` exists.
-    """
-    digits = load_digits()
-    order = shuffled_order(len(digits.images))
-    with MultiResolutionWriter(out) as writer:
-        for image in tqdm(digits.images[order], desc=f"Writing {out}", unit="img", disable=None):
-            writer.add_image(enlarge(image))
-        writer.set_labels(np.eye(10, dtype=np.float32)[digits.target[order]])
+def digits():
+    """Returns the digits, a Source: 1,797 greyscale images of 32x32 with one-hot labels [1797, 10]."""
+    data = load_digits()
+    return Source(
+        num_images=len(data.images),
+        name=lambda index: f"digit {index}",
+        fetch=lambda index: data.images[index],
+        decode=enlarge,
+        labels=np.eye(10, dtype=np.float32)[data.target],
+        label_names=[str(digit) for digit in range(10)],
+    )
 
 
 def enlarge(digit):

@@ -2,13 +2,24 @@
 
 Item s of the stream is the same image at every resolution and whatever the minibatch, so a run that is resumed, or goes
 on at another resolution, opens the stream at the number of images it has seen and continues exactly. The records of a
-level are equally long, which makes any item readable at once: nothing is skipped over, and no shuffle buffer is filled.
+level have known places, which makes any item readable at once: nothing is skipped, and no shuffle buffer is filled.
+Where a level is spread over several files, neighbouring images are in different ones, so reading is interleaved.
 """
 
 import functools
+import math
+import re
+import threading
 
 import numpy as np
 import tensorflow as tf
+
+from datasets.errors import DatasetError
+from datasets.tfrecords import aligned_empty
+
+# Small batches are read together until they have this size, or this number.
+_READ_BYTES = 2**21
+_MAX_BATCHES = 64
 
 
 def epoch_order(num_images, window, seed, epoch):
@@ -36,19 +47,37 @@ def epoch_order(num_images, window, seed, epoch):
     return np.array(order + buffer)
 
 
-def training_pipeline(dataset, resolution, minibatch, seed, start=0, shuffle_megabytes=4096):
+def training_pipeline(
+    dataset,
+    resolution,
+    minibatch,
+    seed,
+    start=0,
+    shuffle_megabytes=4096,
+    cache_megabytes=1024,
+    worker=0,
+    num_workers=1,
+):
     """Opens the endless stream of shuffled training images; every image comes once an epoch.
+
+    Reading starts when the stream's iterator is made, not when it is first asked, and stays some batches ahead.
 
     Args:
         dataset: MultiResolutionDataset.
         resolution: Side of the level to read.
-        minibatch: Images a batch.
+        minibatch: Images in a minibatch of all workers together.
         seed: Non-negative integer; the shuffle of epoch e depends on (seed, e).
         start: Item to start at: the number of images the run has seen.
-        shuffle_megabytes: Shuffle window, in records of `dataset.resolution`, hence as many images at every level.
+        shuffle_megabytes: Shuffle window, in the mean size of a record of `dataset.resolution`, hence as many images at
+            every level.
+        cache_megabytes: A level whose images take no more than this is read once, in one piece, and kept in memory.
+        worker: Which share of every minibatch to read, for training on several machines.
+        num_workers: Number of shares, which are equal.
 
     Returns:
-        tf.data.Dataset of (images, labels): uint8 [minibatch, R, R, C] and float32 [minibatch, label_size].
+        tf.data.Dataset of (images, labels): uint8 [minibatch / num_workers, R, R, C] and float32
+        [minibatch / num_workers, label_size]. An image that cannot be read ends it with an error of TensorFlow's, from
+        which `dataset_error` tells the DatasetError.
 
     Raises:
         DatasetError: The data set has no such level.
@@ -57,30 +86,86 @@ def training_pipeline(dataset, resolution, minibatch, seed, start=0, shuffle_meg
     for name, value, least in (("minibatch", minibatch, 1), ("seed", seed, 0), ("start", start, 0)):
         if value < least:
             raise ValueError(f"{name} must be at least {least}; received {value}.")
-    record_bytes = dataset.level(dataset.resolution).record_bytes
-    window = int(shuffle_megabytes * 2**20 / record_bytes)
-    if window < 1:
+    share, rest = divmod(minibatch, num_workers)
+    if rest or not 0 <= worker < num_workers:
         raise ValueError(
-            f"shuffle_megabytes must hold an image, {record_bytes / 2**20:.3g}; received {shuffle_megabytes}."
+            f"worker {worker} of {num_workers} has no equal share of minibatches of {minibatch} images; the minibatch "
+            "must be a multiple of num_workers, and workers count from 0."
         )
-    image_shape = (minibatch, resolution, resolution, dataset.level(resolution).num_channels)
+    window = shuffle_window(dataset, shuffle_megabytes)
+    image_shape = tuple(dataset.level(resolution).shape)
+    image_bytes = math.prod(image_shape)
+    cached = dataset.num_images * image_bytes <= cache_megabytes * 2**20
+    load = functools.partial(dataset.read_images, resolution)
+    if cached:
+        load = _Cache(dataset, resolution).read_images
+    # Small batches are read several at a time: Python is slow to enter, and its threads wait for one another.
+    batches = max(1, min(_MAX_BATCHES, _READ_BYTES // (share * image_bytes)))
+    lead = (batches, share) if batches > 1 else (share,)
 
     # A batch may reach over an epoch's end, and several are read at a time.
     @functools.lru_cache(maxsize=4)
     def order(epoch):
         return epoch_order(dataset.num_images, window, seed, epoch)
 
-    def read_batch(first_item):
-        epochs, places = np.divmod(np.arange(first_item, first_item + minibatch), dataset.num_images)
-        indices = [order(epoch)[place] for epoch, place in zip(epochs.tolist(), places.tolist(), strict=True)]
-        return np.array(dataset.read_records(resolution, indices), object), dataset.labels[indices]
+    def read(first_item):
+        items = first_item + minibatch * np.arange(batches)[:, np.newaxis] + share * worker + np.arange(share)
+        epochs, places = np.divmod(items.ravel(), dataset.num_images)
+        indices = np.empty_like(places)
+        for epoch in np.unique(epochs).tolist():
+            indices[epochs == epoch] = order(epoch)[places[epochs == epoch]]
+        return load(indices).reshape(*lead, *image_shape), indices.reshape(lead)
 
-    def load_batch(first_item):
+    def load_batches(first_item):
         # Not stateful: the result depends on the item's number only, so batches may be read in parallel.
-        records, labels = tf.numpy_function(read_batch, [first_item], (tf.string, tf.float32), stateful=False)
-        images = tf.ensure_shape(dataset.parse(records, resolution), image_shape)
-        return images, tf.ensure_shape(labels, (minibatch, dataset.label_size))
+        images, indices = tf.numpy_function(read, [first_item], (tf.uint8, tf.int64), stateful=False)
+        return tf.ensure_shape(images, (*lead, *image_shape)), tf.ensure_shape(indices, lead)
 
-    first_items = tf.data.Dataset.counter(start, step=minibatch)
-    batches = first_items.map(load_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return batches.prefetch(tf.data.AUTOTUNE)
+    labels = tf.constant(dataset.labels)
+    first_items = tf.data.Dataset.counter(start, step=batches * minibatch)
+    stream = first_items.map(load_batches, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    if batches > 1:
+        stream = stream.unbatch()
+    stream = stream.map(lambda images, indices: (images, tf.gather(labels, indices)))
+    options = tf.data.Options()
+    options.experimental_warm_start = True
+    # Workers have their own shares already.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return stream.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def shuffle_window(dataset, megabytes):
+    """Returns how many images a shuffle window of this size holds; ValueError if not even one."""
+    level = dataset.level(dataset.resolution)
+    record_bytes = level.num_bytes / level.num_images
+    window = int(megabytes * 2**20 / record_bytes)
+    if window < 1:
+        raise ValueError(f"shuffle_megabytes must hold an image, {record_bytes / 2**20:.3g}; received {megabytes}.")
+    return window
+
+
+def dataset_error(error):
+    """Returns the DatasetError inside an error that a stream ended with, or None."""
+    found = re.search(rf"{DatasetError.__name__}: (.*)", str(error))
+    return DatasetError(found[1]) if found else None
+
+
+class _Cache:
+    """A level in memory, read when it is first needed."""
+
+    def __init__(self, dataset, resolution):
+        self._dataset, self._resolution = dataset, resolution
+        self._lock = threading.Lock()
+        self._images = None
+
+    def read_images(self, indices):
+        with self._lock:
+            if self._images is None:
+                dataset, resolution = self._dataset, self._resolution
+                images = np.empty((dataset.num_images, *dataset.level(resolution).shape), np.uint8)
+                for batch in dataset.batches(resolution):
+                    images[batch.start : batch.stop] = dataset.read_images(resolution, batch)
+                self._images = images
+        batch = aligned_empty((len(indices), *self._images.shape[1:]))
+        # Any mode but the default one writes straight into `out`; all indices are in range.
+        return np.take(self._images, indices, axis=0, out=batch, mode="clip")

@@ -64,6 +64,8 @@ class TrainingConfig:
         data_dir: Folder of data sets.
         resolution: Side of the images; None, until the data set is opened, for its own.
         max_label_size: Labels to train with: 0 for none, "full" for all of the data set's, n for its first n columns.
+        shuffle_megabytes: Size of the window in which real images are shuffled.
+        cache_megabytes: A level of the data set that takes no more is kept in memory.
         mirror: Whether to mirror half of the real images.
         num_gpus: Replicas; 0 is one replica on the CPU.
         seed: Seed of everything random.
@@ -83,6 +85,8 @@ class TrainingConfig:
     data_dir: str = "data"
     resolution: int | None = None
     max_label_size: int | str = 0
+    shuffle_megabytes: float = 4096
+    cache_megabytes: float = 1024
     mirror: bool = True
     num_gpus: int = 0
     seed: int = 1000
@@ -122,6 +126,8 @@ class TrainingConfig:
 
 RANGES = {
     "num_gpus": (0, math.inf),
+    "shuffle_megabytes": (0, math.inf),
+    "cache_megabytes": (0, math.inf),
     "seed": (0, 2**32 - 1),
     "total_kimg": (0, math.inf),
     "style_mixing_prob": (0, 1),

@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from datasets import open_dataset
-from datasets.pipeline import training_pipeline
+from datasets.opening import open_dataset
+from datasets.pipeline import dataset_error, shuffle_window, training_pipeline
 from dnnlib.files import atomic_file, atomic_folder
 from dnnlib.run_dir import create_run_dir
 from stylegan_tf.configs import TrainingConfig, from_dict, to_dict
@@ -26,6 +26,9 @@ from stylegan_tf.training.draws import Purpose, normal, seed_of
 from stylegan_tf.training.models import Models
 from stylegan_tf.training.reporting import Reporter, format_time, generate_grid, grid_size, peak_memory_gb
 from stylegan_tf.training.steps import STATISTICS, TrainingStep
+
+# How many minibatches before a change of resolution its stream is opened: seconds, in which it reads ahead.
+WARM_MINIBATCHES = 100
 
 
 class Trainer:
@@ -50,6 +53,7 @@ class Trainer:
         self.data = open_dataset(config.dataset, config.data_dir, config.resolution, config.max_label_size)
         self.config = config = replace(config, resolution=self.data.resolution)
         config.phase(0)  # refuses an impossible schedule
+        shuffle_window(self.data, config.shuffle_megabytes)  # refuses one that holds no image
         if config.deterministic:
             tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(config.seed)
@@ -112,7 +116,8 @@ class Trainer:
         columns, rows = grid_size(self.config.resolution)
         self.grid_z = normal([columns * rows, self.models.Gs.latent_size], seed_of(self.config.seed, Purpose.GRID))
         self.grid_labels = tf.constant(np.resize(self.data.labels, (columns * rows, self.data.label_size)))
-        self.batches = self.opened = None
+        self.opened = self.batches = None
+        self.warm = {}  # {(resolution, minibatch, first item): stream} that is opened ahead
         self.clock = time.perf_counter()
 
     def train_minibatch(self):
@@ -125,7 +130,7 @@ class Trainer:
             self.models.G_optimizer.reset()
             self.models.D_optimizer.reset()
         progress.lod = phase.lod
-        images, labels = next(self.data_for(phase))
+        images, labels = self.next_batch(phase)
         scalars = [phase.fade, phase.G_lrate, phase.D_lrate]
         statistics = self.step_for(phase)(
             images,
@@ -152,17 +157,28 @@ class Trainer:
             self.steps[key] = TrainingStep(self.models, self.config, self.strategy, *key, labels)
         return self.steps[key]
 
-    def data_for(self, phase):
-        """The stream of real images of a phase, from the position that the run has reached."""
+    def next_batch(self, phase):
+        """The next real images and labels of a phase; DatasetError if they cannot be read."""
+        key, seen = stream_key(phase), self.progress.images_seen
+        if key != self.opened:
+            self.opened, self.batches = key, self.warm.get((*key, seen)) or self.open_stream(*key, seen)
+            self.warm = {}
+        soon = self.config.phase(seen + WARM_MINIBATCHES * phase.minibatch)
+        if not self.warm and stream_key(soon) != key and (change := next_change(self.config, self.progress)):
+            self.warm = {change: self.open_stream(*change)}
+        try:
+            return next(self.batches)
+        except tf.errors.OpError as error:
+            raise dataset_error(error) or error from None
+
+    def open_stream(self, resolution, minibatch, start):
+        """An iterator over real images and labels, from the item `start` on; it begins to read at once."""
         config = self.config
-        if self.opened != (phase.resolution, phase.minibatch):
-            self.opened = phase.resolution, phase.minibatch
-            pipeline = training_pipeline(self.data, *self.opened, config.seed, start=self.progress.images_seen)
-            # On the CPU there is nothing to copy ahead, and the plain iterator does.
-            self.batches = iter(
-                self.strategy.experimental_distribute_dataset(pipeline) if config.num_gpus else pipeline
-            )
-        return self.batches
+        pipeline = training_pipeline(
+            self.data, resolution, minibatch, config.seed, start, config.shuffle_megabytes, config.cache_megabytes
+        )
+        # On the CPU there is nothing to copy ahead, and the plain iterator does.
+        return iter(self.strategy.experimental_distribute_dataset(pipeline) if config.num_gpus else pipeline)
 
     def tick(self, phase):
         """Reports the time since the last tick and begins the next."""
@@ -232,6 +248,25 @@ class Trainer:
             self.reporter.line(f"Finished. Pictures and networks are in {self.run_dir}.")
         else:
             self.reporter.line(f"Nothing to do: {self.run_dir} has reached {self.config.total_kimg} kimg.")
+
+
+def stream_key(phase):
+    """What decides which stream of real images a phase reads."""
+    return phase.resolution, phase.minibatch
+
+
+def next_change(config, progress):
+    """Returns (resolution, minibatch, images seen) of the next change of stream, or None if the run ends before it."""
+    images_seen, repeat = progress.images_seen, progress.repeat
+    phase = current = config.phase(progress.schedule_images)
+    while images_seen < config.total_kimg * 1000:
+        if repeat == 0:
+            phase = config.phase(images_seen)
+            if stream_key(phase) != stream_key(current):
+                return *stream_key(phase), images_seen
+        images_seen += phase.minibatch
+        repeat = (repeat + 1) % config.minibatch_repeats
+    return None
 
 
 def levels(lod):

@@ -1,5 +1,7 @@
 """The TFRecord format: what is written is read, and what is damaged is told in one line."""
 
+import hashlib
+import json
 import pathlib
 
 import numpy as np
@@ -8,6 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn.datasets import load_sample_images
 
 from datasets.tfrecords import DatasetError, MultiResolutionDataset, MultiResolutionWriter, shuffled_order
 
@@ -16,8 +19,8 @@ def random_images(count, side, channels, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, side, side, channels), np.uint8)
 
 
-def write(folder, images, labels=None):
-    with MultiResolutionWriter(folder) as writer:
+def write(folder, images, labels=None, **options):
+    with MultiResolutionWriter(folder, **options) as writer:
         for image in images:
             writer.add_image(image)
         if labels is not None:
@@ -47,13 +50,23 @@ def rejects(folder, *words, **options):
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)
-@given(data=st.data(), side=st.sampled_from([4, 8, 16]), channels=st.sampled_from([1, 3]), count=st.integers(1, 4))
-def test_round_trip(tmp_path_factory, data, side, channels, count):
+@given(
+    data=st.data(),
+    side=st.sampled_from([4, 8, 16]),
+    channels=st.sampled_from([1, 3]),
+    count=st.integers(3, 7),
+    encoding=st.sampled_from(["raw", "png"]),
+    shards=st.integers(1, 3),
+)
+def test_round_trip(tmp_path_factory, data, side, channels, count, encoding, shards):
     images = data.draw(arrays(np.uint8, (count, side, side, channels)))
-    dataset = MultiResolutionDataset(write(tmp_path_factory.mktemp("round") / "trip", images))
+    labels = data.draw(arrays(np.float32, (count, 2), elements=st.floats(width=32, allow_nan=False)))
+    folder = write(tmp_path_factory.mktemp("round") / "trip", images, labels, encoding=encoding, shards=shards)
+    dataset = MultiResolutionDataset(folder, max_label_size="full")
+    np.testing.assert_array_equal(dataset.labels, labels)
     np.testing.assert_array_equal(read(dataset, side), images)
-    records = dataset.read_records(side, range(count))
-    np.testing.assert_array_equal(dataset.parse(tf.constant(records), side), images)
+    order = data.draw(st.lists(st.integers(0, count - 1), max_size=10))
+    np.testing.assert_array_equal(dataset.read_images(side, order), images[order])
     sums = images.astype(np.float64)
     while side > 4:
         side //= 2
@@ -63,10 +76,10 @@ def test_round_trip(tmp_path_factory, data, side, channels, count):
 
 def test_attributes(folder):
     dataset = MultiResolutionDataset(folder)
-    assert (dataset.name, dataset.folder) == ("tiny", folder)
+    assert (dataset.name, dataset.folder) == ("tiny", str(folder))
     assert (dataset.resolution, dataset.resolutions) == (16, (4, 8, 16))
     assert (dataset.num_images, dataset.num_channels) == (5, 3)
-    assert dataset.path(8) == folder / "tiny-r03.tfrecords"
+    assert [file.path for file in dataset.level(8).files] == [str(folder / "tiny-r03.tfrecords")]
 
 
 @pytest.mark.parametrize("max_label_size, columns", [(0, 0), (2, 2), (3, 3), (7, 3), ("full", 3)])
@@ -93,7 +106,7 @@ def test_smaller_resolution_ignores_larger_files(folder):
     dataset = MultiResolutionDataset(folder, resolution=8)
     assert (dataset.resolution, dataset.resolutions) == (8, (4, 8))
     with pytest.raises(DatasetError, match="16x16"):
-        dataset.path(16)
+        dataset.level(16)
 
 
 def test_renamed_folder_keeps_its_data_sets_name(folder):
@@ -102,7 +115,7 @@ def test_renamed_folder_keeps_its_data_sets_name(folder):
 
 
 def test_same_images_give_the_same_files(tmp_path, folder):
-    again = write(tmp_path / "again" / "tiny", random_images(5, 16, 3))
+    again = write(tmp_path / "again" / "tiny", random_images(5, 16, 3), np.arange(15).reshape(5, 3))
     for path in sorted(again.iterdir()):
         assert path.read_bytes() == (folder / path.name).read_bytes()
 
@@ -184,15 +197,135 @@ def test_zeros_at_the_end(folder):
     rejects(folder, path, "damaged")
 
 
-def test_damage_in_the_middle_is_found_when_read(folder):
-    path = folder / "tiny-r04.tfrecords"
-    record_bytes = path.stat().st_size // 5
+@pytest.mark.parametrize("place", [0, 8, 11, 40, -1])
+@pytest.mark.parametrize("encoding", ["raw", "png", "jpeg"])
+def test_damage_in_the_middle_is_found_when_read(tmp_path, encoding, place):
+    folder = write(tmp_path / "tiny", random_images(9, 16, 3), encoding=encoding, shards=2)
+    dataset = MultiResolutionDataset(folder)
+    path = folder / "tiny-r04-00001-of-00002.tfrecords"
+    offset, size = dataset.level(16).files[1].place(2)
     data = bytearray(path.read_bytes())
-    data[2 * record_bytes : 3 * record_bytes] = bytes(record_bytes)
+    data[offset + place % size] ^= 1
     path.write_bytes(data)
     dataset = MultiResolutionDataset(folder)
-    with pytest.raises(DatasetError, match=r"tiny-r04.tfrecords is damaged at image 2"):
-        dataset.read_records(16, [0, 2])
+    undamaged = dataset.read_images(16, [0, 1, 2, 3, 4, 6, 7, 8])
+    assert len(undamaged) == 8
+    # Image 5 is record 2 of the second file.
+    with pytest.raises(DatasetError, match=r"tiny-r04-00001-of-00002.tfrecords is damaged at record 2: its checksum"):
+        dataset.read_images(16, [0, 5])
+
+
+def test_record_of_another_image_format(folder):
+    """Whole and with right checksums, but not what its level holds."""
+    path = folder / "tiny-r04.tfrecords"
+    records = [bytearray(record) for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()]
+    place = records[3].index(b"shape")
+    records[3][place : place + 5] = b"sharp"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in records:
+            writer.write(bytes(record))
+    with pytest.raises(DatasetError, match="damaged at record 3: it holds no image of this level"):
+        list(MultiResolutionDataset(folder).read(16))
+
+
+def test_records_written_in_another_order_of_fields(folder):
+    path = folder / "tiny-r02.tfrecords"
+    expected = read(MultiResolutionDataset(folder), 4)
+    records = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for number, record in enumerate(records):
+            features = tf.train.Example.FromString(record).features
+            names = ("data", "shape") if number % 2 else ("shape", "data")
+            parts = [tf.train.Features(feature={name: features.feature[name]}).SerializeToString() for name in names]
+            # On the wire an Example is a tag, a length (of one byte if it is short), and the entries of its Features.
+            body = b"".join(parts)
+            assert len(body) < 128 and len(body) + 2 == len(record)
+            writer.write(bytes([record[0], len(body)]) + body)
+    np.testing.assert_array_equal(read(MultiResolutionDataset(folder), 4), expected)
+
+
+@pytest.mark.parametrize("encoding", ["raw", "png"])
+def test_url(folder, tmp_path, encoding):
+    folder = write(tmp_path / "here", random_images(9, 16, 3), np.eye(9), encoding=encoding, shards=2)
+    url = f"ram://{encoding}/there"
+    for path in folder.iterdir():
+        tf.io.gfile.makedirs(url)
+        tf.io.gfile.copy(str(path), f"{url}/{path.name}")
+    here, there = (MultiResolutionDataset(place, max_label_size="full") for place in (folder, url))
+    assert (there.folder, there.name) == (url, "here")
+    np.testing.assert_array_equal(there.labels, here.labels)
+    for side in here.resolutions:
+        np.testing.assert_array_equal(there.read_images(side, [8, 0, 3]), here.read_images(side, [8, 0, 3]))
+
+
+def test_photographs_as_jpeg_are_near(tmp_path):
+    image = load_sample_images().images[0][:256, :256]
+    dataset = MultiResolutionDataset(write(tmp_path / "photo", [image], encoding="jpeg", quality=95))
+    assert dataset.level(256).encoding == "jpeg"
+    assert 0 < np.abs(read(dataset, 256)[0].astype(int) - image).mean() < 2
+
+
+def test_records_are_found_without_their_index(tmp_path):
+    folder = write(tmp_path / "tiny", random_images(5, 8, 3), encoding="png", shards=2)
+    expected = read(MultiResolutionDataset(folder), 8)
+    for path in folder.glob("*.index"):
+        path.unlink()
+    np.testing.assert_array_equal(read(MultiResolutionDataset(folder), 8), expected)
+    path = folder / "tiny-r03-00001-of-00002.tfrecords"
+    path.write_bytes(path.read_bytes()[:-1])
+    rejects(folder, path, "truncated")
+
+
+def test_index_of_another_file(tmp_path):
+    folder = write(tmp_path / "tiny", random_images(5, 8, 3), encoding="png")
+    (folder / "tiny-r03.index").write_bytes((folder / "tiny-r02.index").read_bytes())
+    rejects(folder, folder / "tiny-r03.index", "does not belong to")
+
+
+def test_missing_shard(tmp_path):
+    folder = write(tmp_path / "tiny", random_images(5, 8, 3), shards=3)
+    (folder / "tiny-r03-00001-of-00003.tfrecords").unlink()
+    rejects(folder, "lacks tiny-r03-00001-of-00003.tfrecords")
+
+
+def test_level_twice(tmp_path):
+    folder = write(tmp_path / "tiny", random_images(5, 8, 3), shards=2)
+    (folder / "tiny-r03.tfrecords").write_bytes((folder / "tiny-r03-00001-of-00002.tfrecords").read_bytes())
+    rejects(folder, "8x8", "in one file and in several")
+
+
+def test_shards_in_the_wrong_order(tmp_path):
+    folder = write(tmp_path / "tiny", random_images(5, 8, 3), shards=2)
+    first, second = (folder / f"tiny-r03-0000{shard}-of-00002.tfrecords" for shard in (0, 1))
+    first.rename(folder / "other"), second.rename(first), (folder / "other").rename(second)
+    rejects(folder, first, "holds 2 images", "3")
+
+
+def test_manifest_holds_sizes_and_checksums(tmp_path):
+    folder = write(tmp_path / "tiny", random_images(5, 8, 3), np.eye(5), encoding="jpeg", quality=80, shards=2)
+    manifest = json.loads((folder / "tiny-manifest.json").read_text())
+    files = manifest.pop("files")
+    assert files == {
+        path.name: {"bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for path in folder.iterdir()
+        if path.name != "tiny-manifest.json"
+    }
+    assert manifest == {
+        "num_images": 5,
+        "resolution": 8,
+        "num_channels": 3,
+        "label_size": 5,
+        "encoding": "jpeg",
+        "quality": 80,
+        "shards": 2,
+    }
+
+
+def test_names_of_labels(tmp_path):
+    with MultiResolutionWriter(tmp_path / "named") as writer:
+        writer.add_image(np.zeros((4, 4, 1), np.uint8))
+        writer.set_labels([[1, 0, 0]], ["Bärte", "Hüte", "Smiling"])
+    assert MultiResolutionDataset(tmp_path / "named", max_label_size=2).label_names == ["Bärte", "Hüte"]
 
 
 @pytest.mark.parametrize("count", [0, 4, 6])
@@ -270,8 +403,8 @@ def test_writer_needs_images(tmp_path):
 
 
 def test_writer_refuses_an_existing_folder(folder):
-    with pytest.raises(DatasetError, match="already exists"):
-        MultiResolutionWriter(folder)
+    with pytest.raises(FileExistsError, match="already exists"), MultiResolutionWriter(folder):
+        pass
     assert MultiResolutionDataset(folder).num_images == 5
 
 
@@ -281,6 +414,12 @@ def test_writer_shows_nothing_until_it_is_done(tmp_path):
         writer.add_image(np.zeros((4, 4, 1), np.uint8))
         assert not out.exists()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_fewer_images_than_shards(tmp_path):
+    with pytest.raises(DatasetError, match="2 images for 3 shards"):
+        write(tmp_path / "out", random_images(2, 4, 1), shards=3)
+    assert not list(tmp_path.iterdir())
 
 
 def test_writer_cleans_up_after_an_error(tmp_path):
@@ -294,6 +433,6 @@ def test_leftovers_of_a_killed_writer(tmp_path):
     leftover = tmp_path / "out.partial"
     leftover.mkdir()
     (leftover / "out-r02.tfrecords").write_bytes(b"precious?")
-    with pytest.raises(DatasetError, match=r"out.partial is left over from a writer that was killed"):
+    with pytest.raises(FileExistsError, match=r"out.partial is left over from a command that was killed"):
         write(tmp_path / "out", random_images(1, 4, 1))
     assert (leftover / "out-r02.tfrecords").exists()

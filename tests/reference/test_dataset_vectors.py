@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from reference_vectors import Vector, nhwc
 
-from datasets.images import create_from_images
+from datasets.convert import create_dataset
+from datasets.images import from_images
 from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter, shuffled_order
 
 
@@ -97,20 +98,22 @@ def test_reads_the_files_of_the_reference(vectors, vector, tfrecords):
     path = vectors / "dataset" / tfrecords
     expected = nhwc(vector[f"outputs/{tfrecords}"])
     dataset, side = MultiResolutionDataset(path.parent), expected.shape[1]
-    assert dataset.path(side) == path
+    assert [file.path for file in dataset.level(side).files] == [str(path)]
     np.testing.assert_array_equal(read(dataset, side), expected)
-    records = dataset.read_records(side, range(dataset.num_images))
-    np.testing.assert_array_equal(dataset.parse(records, side), expected)
+    backwards = range(dataset.num_images)[::-1]
+    np.testing.assert_array_equal(dataset.read_images(side, backwards), expected[::-1])
 
 
 def test_writes_what_the_reference_writes(vectors, vector, name, tmp_path):
-    create_from_images(tmp_path / name, source_images(vectors, name), shuffle=is_shuffled(name))
+    source = from_images(source_images(vectors, name))
+    create_dataset(tmp_path / name, source, shuffle=is_shuffled(name), workers=1)
     ours, expected = MultiResolutionDataset(tmp_path / name), levels(vector, name)
     assert ours.resolutions == tuple(sorted(expected))
     for side, images in expected.items():
         np.testing.assert_array_equal(read(ours, side), images)
-        theirs = vectors / "dataset" / name / ours.path(side).name
-        assert theirs.stat().st_size == ours.path(side).stat().st_size
+        file = f"{name}-r{side.bit_length() - 1:02d}.tfrecords"
+        theirs = vectors / "dataset" / name / file
+        assert theirs.stat().st_size == (tmp_path / name / file).stat().st_size
 
 
 def test_labels_follow_their_images(vectors, vector, name, tmp_path):

@@ -1,0 +1,205 @@
+"""One picture file to an array: what is converted on purpose, what is refused, and cutting and resizing.
+
+Worker processes import this file; it needs NumPy and Pillow only.
+"""
+
+import contextlib
+import io
+import struct
+import warnings
+import zlib
+
+import numpy as np
+from PIL import ExifTags, Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
+
+from datasets.errors import DatasetError
+
+# Pillow opens dozens of formats, some by starting other programs; these are what data sets come in.
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")
+_GREY_MODES = ("1", "L", "LA", "La", "I")
+_COLOUR_MODES = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
+_FILTERS = {"box": Image.Resampling.BOX, "lanczos": Image.Resampling.LANCZOS}
+_ON_THEIR_SIDE = (5, 6, 7, 8)  # values of EXIF's orientation
+# What Pillow raises for damaged files: SyntaxError for chunks of PNG files, the others deep in the headers.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    struct.error,
+    zlib.error,
+)
+
+
+def read_picture(file, channels=None, background=None):
+    """Returns a picture the way up that its EXIF orientation says.
+
+    Palettes, CMYK, YCbCr, LAB and HSV become RGB. 16-bit greyscale becomes 8-bit by rounding v / 257; of 16-bit colour
+    Pillow reads the high bytes. Alpha that is opaque everywhere is dropped.
+
+    Args:
+        file: Path of a file, its bytes, or an open binary file.
+        channels: 3 repeats greyscale to RGB; 1 refuses colour; None keeps what the file has.
+        background: Colour ("white", "#808080", ...) to lay under transparent pixels; under greyscale, its grey.
+
+    Returns:
+        uint8 [H, W, C], C of 1 or 3.
+
+    Raises:
+        DatasetError: The file is no picture, is damaged or animated, or cannot be converted; the file is not named.
+    """
+    with _opened(file) as picture:
+        ImageOps.exif_transpose(picture, in_place=True)
+        pixels, alpha = _pixels_and_alpha(picture)
+    if channels == 1 and pixels.shape[2] == 3:
+        raise DatasetError("it is a colour image, but greyscale is expected. Convert or remove it.")
+    if alpha is not None and alpha.min() < 255:
+        pixels = _lay_under(pixels, alpha, background)
+    return np.repeat(pixels, 3, axis=2) if channels == 3 and pixels.shape[2] == 1 else pixels
+
+
+def read_size(file):
+    """Returns (width, height, channels) of what `read_picture` would return, from the header of the file.
+
+    Args:
+        file: Path of a file, its bytes, or an open binary file.
+
+    Raises:
+        DatasetError: As `read_picture`, as far as the header shows it.
+    """
+    with _opened(file) as picture:
+        width, height = picture.size
+        if width != height and _is_on_its_side(picture):
+            width, height = height, width
+        return width, height, 1 if _is_grey(picture) else 3
+
+
+def check_background(background):
+    """Raises DatasetError unless `background` is None or a colour that Pillow knows."""
+    try:
+        ImageColor.getrgb(background or "white")
+    except ValueError:
+        raise DatasetError(
+            f"--background={background} is no colour. Use a name or a number, as white, black or #808080."
+        ) from None
+
+
+def crop_center(image, width, height):
+    """Returns the centre of an image, uint8 [H, W, C], as [height, width, C]; DatasetError if it is smaller."""
+    left, top = (image.shape[1] - width) // 2, (image.shape[0] - height) // 2
+    if left < 0 or top < 0:
+        raise DatasetError(
+            f"it is {image.shape[1]}x{image.shape[0]}, too small to cut {width}x{height} out of it. Remove it."
+        )
+    return image[top : top + height, left : left + width]
+
+
+def resize(image, width, height, filter):
+    """Returns an image, uint8 [H, W, C], resized to [height, width, C].
+
+    Args:
+        image: uint8 [H, W, C], C of 1 or 3.
+        width: New width.
+        height: New height.
+        filter: "box" or "lanczos". Reduced by whole factors, "box" is the exact mean of the pixels, half rounded up.
+    """
+    if filter == "box" and image.shape[1] % width == 0 and image.shape[0] % height == 0:
+        return _box_means(image, width, height)
+    picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+    return np.asarray(picture.resize((width, height), _FILTERS[filter])).reshape(height, width, -1)
+
+
+def _box_means(image, width, height):
+    # Pillow's `resize` rounds twice, once for each direction; its `reduce` is off by one where the count is odd.
+    down, across = image.shape[0] // height, image.shape[1] // width
+    sums = image.reshape(height, down, width, across, -1).sum(axis=(1, 3), dtype=np.uint32)
+    return ((2 * sums + down * across) // (2 * down * across)).astype(np.uint8)
+
+
+@contextlib.contextmanager
+def _opened(file):
+    """Yields a file as a Pillow picture of one frame and a known mode; what Pillow raises becomes DatasetError."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=_FORMATS) as picture:
+                _check_frames(picture)
+                _check_mode(picture)
+                yield picture
+        except DatasetError:
+            raise
+        except UnidentifiedImageError as error:
+            raise DatasetError("it is no image, or its first bytes are damaged. Repair or remove it.") from error
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise DatasetError(
+                f"it has more than {Image.MAX_IMAGE_PIXELS:,} pixels, or is damaged. Repair or remove it."
+            ) from error
+        except _DAMAGE as error:
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+            raise DatasetError(f"it cannot be read ({reason}). Repair or remove it.") from error
+
+
+def _check_frames(picture):
+    # Cameras put a preview or a second exposure behind a JPEG (MPO); the first is the picture.
+    frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+    if frames > 1:
+        raise DatasetError(
+            f"it is animated or has pages: {frames} frames. Save one as a file of its own, or remove it."
+        )
+
+
+def _check_mode(picture):
+    if not _is_grey(picture) and picture.mode not in _COLOUR_MODES:
+        raise DatasetError(f"it has mode {picture.mode}, whose range is not known. Convert it to 8 bits, or remove it.")
+
+
+def _is_grey(picture):
+    return picture.mode in _GREY_MODES or picture.mode.startswith("I;16")
+
+
+def _is_on_its_side(picture):
+    # Pillow turns TIFFs itself; and it would decode a whole PNG to look for EXIF data behind the pixels.
+    if picture.format == "TIFF" or (picture.format == "PNG" and "exif" not in picture.info):
+        return False
+    return picture.getexif().get(ExifTags.Base.Orientation) in _ON_THEIR_SIDE
+
+
+def _pixels_and_alpha(picture):
+    """Returns uint8 [H, W, 1 or 3] and, for files with transparency, uint8 [H, W] or else None."""
+    if picture.mode.startswith("I"):
+        return _from_16_bits(picture)
+    if picture.has_transparency_data:
+        pixels = np.asarray(picture.convert("LA" if _is_grey(picture) else "RGBA"))
+        return pixels[:, :, :-1], pixels[:, :, -1]
+    if picture.mode == "LAB":
+        profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        picture = ImageCms.profileToProfile(picture, *profiles, outputMode="RGB")
+    pixels = np.asarray(picture.convert("L" if _is_grey(picture) else "RGB"))
+    return pixels.reshape(*pixels.shape[:2], -1), None
+
+
+def _from_16_bits(picture):
+    pixels = np.asarray(picture).astype(np.int32)
+    if pixels.min() < 0 or pixels.max() > 65535:
+        raise DatasetError(
+            f"it has mode {picture.mode} and values from {pixels.min()} to {pixels.max()}, not 0 to 65535. "
+            "Convert it to 8 bits, or remove it."
+        )
+    transparent = picture.info.get("transparency")
+    alpha = None if transparent is None else np.where(pixels == transparent, 0, 255)
+    return ((pixels + 128) // 257).astype(np.uint8)[:, :, None], alpha
+
+
+def _lay_under(pixels, alpha, background):
+    """Returns the pixels over a background colour, rounded."""
+    if background is None:
+        raise DatasetError(
+            "it has transparent pixels. Give what to lay under them, e.g. --background=white, or remove it."
+        )
+    colour = np.atleast_1d(ImageColor.getcolor(background, "L" if pixels.shape[2] == 1 else "RGB"))
+    weight = alpha[:, :, None].astype(np.int32)
+    return ((pixels * weight + colour * (255 - weight) + 127) // 255).astype(np.uint8)

@@ -1,0 +1,61 @@
+"""Where images come from, and what a worker process does with them; sources import this file, and no TensorFlow."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from datasets.errors import DatasetError
+from datasets.pyramid import check_image_shape, describe_shape, encode, pyramid
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images on their way into a data set.
+
+    Attributes:
+        num_images: Number of images.
+        name: name(index) is what messages call an image: a path, or `train-images.gz, image 7`.
+        fetch: fetch(index) returns what `decode` needs, in the main process: a path, the bytes of a file, an array.
+        decode: decode(fetched) returns the image, uint8 [H, W, C], in a worker process; it is a function of a module or
+            a functools.partial of one. Raises DatasetError, without the image's name, if the image cannot be used.
+        labels: Numbers [num_images, label_size], or None.
+        label_names: What the columns of the labels mean, or None.
+    """
+
+    num_images: int
+    name: Callable[[int], str]
+    fetch: Callable[[int], object]
+    decode: Callable[[object], np.ndarray]
+    labels: np.ndarray | None = None
+    label_names: list | None = None
+
+
+def encode_images(decode, shape, encoding, quality, fetched):
+    """The work of one task.
+
+    Args:
+        decode: `Source.decode`.
+        shape: Shape that all images must have, (H, W, C).
+        encoding: "raw", "png" or "jpeg".
+        quality: Quality of JPEGs.
+        fetched: What `Source.fetch` returned for each image.
+
+    Returns:
+        For each image a list of the bytes of its levels, from 4x4 up, or the DatasetError that it met.
+    """
+    return [_encode_image(decode, shape, encoding, quality, item) for item in fetched]
+
+
+def _encode_image(decode, shape, encoding, quality, item):
+    try:
+        image = decode(item)
+        check_image_shape(image.shape)
+    except DatasetError as error:
+        return error
+    if image.shape != shape:
+        return DatasetError(
+            f"it is {describe_shape(image.shape)}, but the first is {describe_shape(shape)}. "
+            "Convert all to one size and number of channels, remove this one, or use --on-error=skip."
+        )
+    return [encode(level, encoding, quality) for level in pyramid(image)]

@@ -1,0 +1,137 @@
+"""What a data set holds, shown: a description, its images as PNG files, a contact sheet."""
+
+import functools
+import json
+import os
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from datasets.pyramid import encode
+from datasets.tfrecords import MultiResolutionDataset
+from datasets.threads import thread_map
+from datasets.verify import find_manifests
+from dnnlib.files import new_folder
+from dnnlib.images import image_grid, save_image
+
+_MAX_LABEL_LINES = 20
+_FOLDER_IMAGES = 1000
+_SHEET_WIDTH, _SHEET_HEIGHT, _SHEET_CELL = 1920, 1080, 128
+
+
+def describe(folder):
+    """Returns what a data set holds, as lines of text; DatasetError if it cannot be opened."""
+    dataset = MultiResolutionDataset(folder, max_label_size="full")
+    channels = "greyscale" if dataset.num_channels == 1 else "RGB"
+    paths = [os.path.join(folder, name) for name in tf.io.gfile.listdir(folder)]
+    total = sum(tf.io.gfile.stat(path).length for path in paths if not tf.io.gfile.isdir(path))
+    lines = [
+        f"{dataset.name}: {dataset.num_images} images of {dataset.resolution}x{dataset.resolution}, {channels}",
+        *(_describe_level(dataset, side) for side in dataset.resolutions),
+        *_describe_labels(dataset),
+        f"on disk: {_size(total)}, with{'' if find_manifests(folder) else 'out a'} manifest",
+    ]
+    return "\n".join(lines)
+
+
+def _describe_level(dataset, side):
+    level = dataset.level(side)
+    files = f"{len(level.files)} file{'s' if len(level.files) > 1 else ''}"
+    return f"    {f'{side}x{side}':<10} {level.encoding:<5} {files:<10} {_size(level.num_bytes)}"
+
+
+def _describe_labels(dataset):
+    if not dataset.label_size:
+        return ["labels: none"]
+    names = dataset.label_names or [str(column) for column in range(dataset.label_size)]
+    if is_one_hot(dataset.labels):
+        kind, facts = "classes", [f"{count:.0f} images" for count in dataset.labels.sum(axis=0)]
+    else:
+        kind = "columns"
+        facts = [f"{column.min():.4g} to {column.max():.4g}, mean {column.mean():.4g}" for column in dataset.labels.T]
+    shown = list(zip(names, facts, strict=False))[:_MAX_LABEL_LINES]
+    width = max(len(name) for name, _ in shown)
+    lines = [f"labels: {dataset.label_size} {kind}", *(f"    {name:<{width}} {fact}" for name, fact in shown)]
+    if dataset.label_size > len(shown):
+        lines.append(f"    ... and {dataset.label_size - len(shown)} more")
+    return lines
+
+
+def _size(num_bytes):
+    """Returns a number of bytes in words: 512 B, 1.5 KiB, 271.0 GiB."""
+    if num_bytes < 1024:
+        return f"{num_bytes} B"
+    exponent = min(4, (int(num_bytes).bit_length() - 1) // 10)
+    return f"{num_bytes / 1024**exponent:.1f} {'KMGT'[exponent - 1]}iB"
+
+
+def is_one_hot(labels):
+    """Whether each row of labels, [N, label_size], has a single 1 and zeros."""
+    return bool(((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all())
+
+
+def extract(folder, out, resolution=None, max_images=None):
+    """Writes images as PNG files OUT/00000/00000000.png, and labels as OUT/dataset.json.
+
+    The JSON holds {"labels": [[file, label], ...]}, where the label is a class number if all are one-hot, and a list of
+    numbers otherwise: what creating a data set from a folder of images reads.
+
+    Args:
+        folder: The data set.
+        out: Folder to create.
+        resolution: Side of the level; the default is the largest one.
+        max_images: Take the first images only; None for all.
+
+    Returns:
+        The number of images.
+
+    Raises:
+        DatasetError: The data set cannot be opened, has no such level, or a record is damaged.
+        FileExistsError: `out` exists.
+    """
+    dataset = MultiResolutionDataset(folder, resolution, max_label_size="full")
+    count = min(dataset.num_images, max_images or dataset.num_images)
+    names = [f"{index // _FOLDER_IMAGES:05d}/{index:08d}.png" for index in range(count)]
+    with new_folder(out) as partial:
+        write = functools.partial(_write_png, dataset, partial, names)
+        for _ in tqdm(thread_map(write, range(count)), desc=f"Writing {out}", total=count, unit="img", disable=None):
+            pass
+        if dataset.label_size:
+            one_hot = is_one_hot(dataset.labels)
+            labels = (dataset.labels.argmax(axis=1) if one_hot else dataset.labels)[:count].tolist()
+            listed = [list(pair) for pair in zip(names, labels, strict=True)]
+            (partial / "dataset.json").write_text(json.dumps({"labels": listed}))
+    return count
+
+
+def _write_png(dataset, folder, names, index):
+    path = folder / names[index]
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(encode(dataset.read_images(dataset.resolution, [index])[0], "png"))
+
+
+def preview(folder, path, resolution=None, columns=None, rows=None):
+    """Writes a contact sheet, a PNG file, of the first images.
+
+    Args:
+        folder: The data set.
+        path: File to write.
+        resolution: Side of the level; the default is the largest up to 128.
+        columns: Images in a row; by default as many as fit 1920 pixels.
+        rows: Rows of images; by default as many as fit 1080 pixels.
+
+    Returns:
+        The number of images shown.
+
+    Raises:
+        DatasetError: The data set cannot be opened, has no such level, or a record is damaged.
+    """
+    dataset = MultiResolutionDataset(folder)
+    if resolution is None:
+        resolution = max(side for side in dataset.resolutions if side <= max(_SHEET_CELL, dataset.resolutions[0]))
+    columns = columns or max(1, _SHEET_WIDTH // resolution)
+    rows = rows or max(1, _SHEET_HEIGHT // resolution)
+    images = dataset.read_images(resolution, range(min(columns * rows, dataset.num_images)))
+    save_image(path, image_grid(np.asarray(images), columns))
+    return len(images)
