@@ -25,9 +25,9 @@ from PIL import Image, ImageFilter, ImageStat
 from tqdm import tqdm
 
 from datasets.errors import DatasetError
-from datasets.pictures import read_picture
-from datasets.pool import num_cores, ordered_map
-from dnnlib.files import new_folder
+from datasets.pictures import check_background, read_picture
+from datasets.pool import num_cores, process_map
+from dnnlib.files import check_new_folder, new_folder
 from dnnlib.images import image_grid, save_image
 
 _NUM_LANDMARKS = 68
@@ -68,7 +68,9 @@ class _Face(NamedTuple):
     landmarks: np.ndarray
 
 
-def align_faces(out, images, landmarks, *, output_size=1024, transform_size=4096, workers=None, on_error="stop"):
+def align_faces(
+    out, images, landmarks, *, output_size=1024, transform_size=4096, background=None, workers=None, on_error="stop"
+):
     """Cuts all faces out of a folder of pictures, upright and of one size, into a new folder of PNG files.
 
     The face of `file.jpg` becomes `file.png`, several become `file-0.png`, `file-1.png`, ... Where two would get the
@@ -80,6 +82,7 @@ def align_faces(out, images, landmarks, *, output_size=1024, transform_size=4096
         landmarks: Path of a JSON file (see the top of this module).
         output_size: Side of the faces in pixels.
         transform_size: Side in pixels at which they are sampled first.
+        background: Colour to lay under transparent pixels; without it they are refused.
         workers: Worker processes; the default is the number of cores.
         on_error: "stop" at the first face that cannot be aligned, or "skip" it.
 
@@ -91,14 +94,16 @@ def align_faces(out, images, landmarks, *, output_size=1024, transform_size=4096
         FileExistsError: `out` exists, or the remains of a killed run do.
     """
     out, images = Path(out), Path(images)
+    check_background(background)
+    check_new_folder(out)
     files = _find_files(images)
     by_picture = read_landmarks(landmarks, files, images)
     faces = _list_faces(by_picture)
     written, skipped = [], []
     with new_folder(out) as folder:
-        work = functools.partial(_align_file, images, folder, output_size, transform_size)
+        work = functools.partial(_align_file, images, folder, output_size, transform_size, background)
         # Closing waits for the workers, so that none still writes into the folder when an error removes it.
-        with contextlib.closing(ordered_map(work, faces, min(workers or num_cores(), len(faces)))) as results:
+        with contextlib.closing(process_map(work, faces, min(workers or num_cores(), len(faces)))) as results:
             progress = tqdm(results, desc=f"Writing {out}", total=len(faces), unit="face", disable=None)
             for face, result in zip(faces, progress, strict=True):
                 if not isinstance(result, DatasetError):
@@ -210,41 +215,41 @@ def _pad(picture, quad):
     picture stays as it is; the blur sets in gradually, so that the picture's edge does not show.
     """
     size = _quad_size(quad)
-    # Rounded, because a quad that is the whole picture must not reach over it by a rounding error.
-    beyond = np.round([-quad.min(0), quad.max(0) - picture.size], 6)
+    beyond = np.array([-quad.min(0), quad.max(0) - picture.size])
     if np.all(beyond <= 0):
         return picture, quad
     widths = np.where(beyond > 0, np.maximum(np.ceil(beyond) + _border(quad), np.ceil(0.3 * size)), 0).astype(int)
     columns, rows = (_fade(*sides, length) for sides, length in zip(widths.T, picture.size, strict=True))
-    fade = np.maximum.outer(rows, columns)
-    soft = np.minimum(5 * fade, 1)  # whole at three standard deviations from the edge: 0.06 of 0.3
     pixels = np.pad(np.asarray(picture), (*(tuple(sides) for sides in widths.T[::-1]), (0, 0)), mode="reflect")
     padded = Image.fromarray(pixels)
     blurred = padded.filter(ImageFilter.GaussianBlur(0.02 * size))
     median = Image.new("RGB", padded.size, tuple(ImageStat.Stat(picture).median))
-    padded = Image.composite(blurred, padded, _mask(soft))
-    return Image.composite(median, padded, _mask(fade)), quad + widths[0]
+    # The blur is whole at three standard deviations from the edge: 0.06 of 0.3.
+    padded = Image.composite(blurred, padded, _mask(5 * rows, 5 * columns))
+    return Image.composite(median, padded, _mask(rows, columns)), quad + widths[0]
 
 
 def _fade(before, after, length):
-    """Weights of the median colour along one axis, float32 [before + length + after]: 1 outside, 0 in the picture."""
-    total = before + length + after
-    return np.interp(np.arange(total) + 0.5, [0, before, before + length, total], [1, 0, 0, 1]).astype(np.float32)
+    """Weights along one axis, float [before + length + after]: 1 at the outer edges, 0 in the picture."""
+    stops = np.cumsum([0, before, length, after])
+    return np.interp(np.arange(stops[-1]) + 0.5, stops, [1, 0, 0, 1])
 
 
-def _mask(weights):
-    return Image.fromarray(np.rint(255 * weights).astype(np.uint8))
+def _mask(rows, columns):
+    """The larger of a row's and a column's weight as a picture; 1 and more become 255."""
+    weights = (np.rint(255 * axis.clip(0, 1)).astype(np.uint8) for axis in (rows, columns))
+    return Image.fromarray(np.maximum.outer(*weights))
 
 
-def _align_file(images, folder, output_size, transform_size, face):
+def _align_file(images, folder, output_size, transform_size, background, face):
     """The work of one task; returns the path of the new image, or the DatasetError that it met."""
     try:
-        image = read_picture(images / face.picture, channels=3)
+        image = read_picture(images / face.picture, channels=3, background=background)
         image = align_face(image, face.landmarks, output_size, transform_size)
     except DatasetError as error:
         return error
     path = folder / f"{face.name}.png"
-    Image.fromarray(image).save(path)
+    save_image(path, image)
     return path
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.errors import DatasetError
-from datasets.pool import num_cores, ordered_map
+from datasets.pool import num_cores, process_map
 from datasets.pyramid import check_image_shape, num_levels
 from datasets.records import RECORD_OVERHEAD
 from datasets.source import encode_images
@@ -105,7 +105,7 @@ def create_dataset(out, source, *, shards=1, workers=None, encoding="raw", quali
     skipped, kept = [], []
     with (
         MultiResolutionWriter(out, encoding=encoding, quality=quality, shards=shards) as writer,
-        contextlib.closing(ordered_map(work, tasks, workers)) as results,
+        contextlib.closing(process_map(work, tasks, workers)) as results,
     ):
         images = itertools.chain.from_iterable(results)
         progress = tqdm(images, desc=f"Writing {out}", total=len(plan.order), unit="img", disable=None, smoothing=0.1)

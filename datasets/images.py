@@ -34,8 +34,9 @@ def from_images(
         resize: "lanczos" or "box", the filter that reduces.
         background: Colour to lay under transparent pixels; without it they are refused.
         labels: "auto" takes the labels of a dataset.json at the root ({"labels": [[file, class], ...]}, classes as
-            numbers or as lists of numbers), or else the folders at the root as classes, if all files are in one of at
-            least two; folders named by five digits are none. "none" takes no labels.
+            numbers or as lists of numbers, with their names, if any, as "label_names"), or else the folders at the root
+            as classes, if all files are in one of at least two; folders named by five digits are none. "none" takes no
+            labels.
         on_error: "stop" at the first header that cannot be used, or "skip" it: the conversion meets it again.
 
     Raises:
@@ -139,7 +140,7 @@ def _labels(listing):
 
 def _listed_labels(listing):
     path = describe_file(listing.labels)
-    table = _read_labels(path, listing.labels)
+    table, names = _read_labels(path, listing.labels)
     if table is None:
         return None, None
     missing = [name for name in listing.names if name not in table]
@@ -161,12 +162,19 @@ def _listed_labels(listing):
                 f"{_MAX_CLASSES - 1}, or all be lists of equally many numbers."
             )
     if size:
-        return np.array(values, np.float32), None
-    return _one_hot(values), [str(number) for number in range(max(values) + 1)]
+        labels = np.array(values, np.float32)
+    else:
+        labels = _one_hot(values, len(names or ()))
+        names = names or [str(number) for number in range(labels.shape[1])]
+    if names and len(names) != labels.shape[1]:
+        raise DatasetError(
+            f"{path} has {len(names)} label_names for {labels.shape[1]} columns of labels. Correct or remove them."
+        )
+    return labels, names
 
 
 def _read_labels(path, fetched):
-    """Returns {file: label} of a dataset.json, or None if it says that there are no labels."""
+    """Returns {file: label} of a dataset.json, or None if it says that there are no labels, and their names or None."""
     try:
         with open_file(fetched) as file:
             content = json.loads(file.read())
@@ -176,8 +184,11 @@ def _read_labels(path, fetched):
         raise DatasetError(f"{path} is no JSON file ({error}). Repair or remove it.") from error
     if not isinstance(content, dict) or not isinstance(content.get("labels", ()), list | None):
         raise DatasetError(f'{path} must hold {{"labels": [[file, class], ...]}}. Correct or remove it.')
+    names = content.get("label_names")
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise DatasetError(f"{path} has label_names that are no list of texts. Correct or remove them.")
     if content["labels"] is None:
-        return None
+        return None, None
     table = {}
     for pair in content["labels"]:
         if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str):
@@ -185,7 +196,7 @@ def _read_labels(path, fetched):
         if pair[0] in table:
             raise DatasetError(f"{path} lists {pair[0]} twice. Correct it.")
         table[pair[0]] = pair[1]
-    return table
+    return table, names
 
 
 def _label_size(value):
@@ -201,7 +212,8 @@ def _is_number(value):
     return type(value) in (int, float) and abs(value) <= _MAX_NUMBER
 
 
-def _one_hot(classes):
-    labels = np.zeros((len(classes), max(classes) + 1), np.float32)
+def _one_hot(classes, least=0):
+    """Returns labels with a column for each class up to the highest, and at least so many."""
+    labels = np.zeros((len(classes), max(*classes, least - 1, 0) + 1), np.float32)
     labels[np.arange(len(classes)), classes] = 1
     return labels

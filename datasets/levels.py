@@ -148,7 +148,8 @@ def _load_index(path, file, file_bytes):
     index = f"{os.path.splitext(path)[0]}.index"
     if tf.io.gfile.exists(index):
         offsets = load_array(index)
-        if offsets.ndim != 1 or offsets.dtype != np.int64 or offsets[0] != 0 or offsets[-1] != file_bytes:
+        whole = offsets.ndim == 1 and offsets.dtype == np.int64 and len(offsets) > 1 and offsets[0] == 0
+        if not whole or offsets[-1] != file_bytes or (np.diff(offsets) <= FRAME_BYTES).any():
             raise DatasetError(f"{index} does not belong to {path}, or one of them is truncated. Copy both again.")
         return offsets
     offsets = find_records(file, file_bytes)

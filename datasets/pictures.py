@@ -10,7 +10,7 @@ import warnings
 import zlib
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from datasets.errors import DatasetError
 
@@ -175,9 +175,6 @@ def _pixels_and_alpha(picture):
     if picture.has_transparency_data:
         pixels = np.asarray(picture.convert("LA" if _is_grey(picture) else "RGBA"))
         return pixels[:, :, :-1], pixels[:, :, -1]
-    if picture.mode == "LAB":
-        profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        picture = ImageCms.profileToProfile(picture, *profiles, outputMode="RGB")
     pixels = np.asarray(picture.convert("L" if _is_grey(picture) else "RGB"))
     return pixels.reshape(*pixels.shape[:2], -1), None
 

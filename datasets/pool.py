@@ -1,8 +1,11 @@
-"""A pool of worker processes that keeps the order and a bound on memory."""
+"""Work on all cores, by processes or threads, that keeps its order and a bound on memory."""
 
 import collections
 import os
 import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 from loky import ProcessPoolExecutor
 from loky.process_executor import TerminatedWorkerError
@@ -15,7 +18,7 @@ def num_cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def ordered_map(function, tasks, workers):
+def process_map(function, tasks, workers):
     """Yields function(task) of every task, in order, computed by worker processes.
 
     At most 2 * `workers` tasks are under way or wait to be yielded, so that memory stays bounded however many there are
@@ -25,30 +28,55 @@ def ordered_map(function, tasks, workers):
         function: A function of a module, or a functools.partial of one; it is pickled, as are tasks and results.
         tasks: Any iterable; it is advanced as the results are taken.
         workers: Number of processes; with 1 everything happens in this one.
+
+    Raises:
+        DatasetError: A worker was killed.
     """
     if workers == 1:
         yield from map(function, tasks)
         return
     # loky, because it starts workers that do not import the main script, and with it TensorFlow, as `spawn` would; and
     # that share no locks with this process's threads, as `fork` would.
-    with ProcessPoolExecutor(workers, initializer=_ignore_ctrl_c) as executor:
-        pending = collections.deque()
+    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(os.getpid(),)) as executor:
         try:
-            for task in tasks:
-                pending.append(executor.submit(function, task))
-                if len(pending) == 2 * workers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
+            yield from _in_order(executor, function, tasks, 2 * workers)
         except TerminatedWorkerError as error:
             raise DatasetError(
                 "A worker process was ended from outside, most likely for lack of memory. Use fewer with --workers."
             ) from error
-        finally:
-            for future in pending:
-                future.cancel()
 
 
-def _ignore_ctrl_c():
-    """Ctrl-C goes to all processes of a terminal; the main one ends the pool."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def thread_map(function, tasks, workers=None):
+    """Yields function(task) of every task, in order, computed by threads; as `process_map` otherwise.
+
+    Threads start at once, and share the data set; NumPy, Pillow and file reading let them run side by side.
+    """
+    workers = workers or num_cores()
+    with ThreadPoolExecutor(workers) as executor:
+        yield from _in_order(executor, function, tasks, 2 * workers)
+
+
+def _in_order(executor, function, tasks, limit):
+    pending = collections.deque()
+    try:
+        for task in tasks:
+            pending.append(executor.submit(function, task))
+            if len(pending) == limit:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _start_worker(parent):
+    """Makes a worker follow the main process: it ends the pool at Ctrl-C, and takes the workers with it if killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it goes to all processes of a terminal
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent):
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)

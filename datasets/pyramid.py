@@ -87,7 +87,9 @@ def decode(data, encoding):
     """Returns the image, uint8 [H, W, C], of a PNG or JPEG record; DatasetError if it is none."""
     try:
         with Image.open(io.BytesIO(data), formats=[encoding]) as picture:
+            if picture.mode not in ("L", "RGB"):
+                raise DatasetError(f"holds pixels of mode {picture.mode} instead of L or RGB")
             pixels = np.asarray(picture)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
         raise DatasetError(f"holds no readable {encoding} image ({error})") from error
     return pixels.reshape(*pixels.shape[:2], -1)

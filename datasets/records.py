@@ -6,7 +6,9 @@ Example has `shape`, int64 [C, H, W], and `data`: the C * H * W raw bytes, or a 
 
 import functools
 import io
+import math
 import struct
+import tokenize
 
 import google_crc32c
 import numpy as np
@@ -72,10 +74,25 @@ def serialize(shape, data, encoding):
     """Returns the Example of an image, bytes.
 
     Args:
-        shape: [H, W, C].
+        shape: (H, W, C).
         data: Its pixels or its file, bytes.
         encoding: "raw", "png" or "jpeg".
     """
+    if encoding == "raw":
+        before, after = _around(shape)
+        return b"".join((before, data, after))
+    return _example(shape, data, encoding)
+
+
+@functools.lru_cache
+def _around(shape):
+    """The bytes before and after the pixels, which are the same for all images of a level."""
+    pixels = bytes(math.prod(shape))
+    before, after = _example(shape, pixels, "raw").split(pixels)
+    return before, after
+
+
+def _example(shape, data, encoding):
     height, width, channels = shape
     features = {
         "shape": tf.train.Feature(int64_list=tf.train.Int64List(value=[channels, height, width])),
@@ -119,5 +136,6 @@ def load_array(path):
     with tf.io.gfile.GFile(str(path), "rb") as file:
         try:
             return np.load(io.BytesIO(file.read()), allow_pickle=False)
-        except (ValueError, EOFError) as error:
+        # The last two for a header that NumPy cannot read.
+        except (ValueError, EOFError, SyntaxError, tokenize.TokenError) as error:
             raise DatasetError(f"{path} is no .npy file, or is truncated. Create or copy it again.") from error

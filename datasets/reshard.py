@@ -8,9 +8,9 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from datasets.errors import DatasetError
+from datasets.manifest import find_manifests, load_manifest
 from datasets.records import open_file, parse, read_record
 from datasets.tfrecords import MultiResolutionDataset
-from datasets.verify import find_manifests, load_manifest
 from datasets.writer import MultiResolutionWriter
 
 # What the writer makes itself.
@@ -29,7 +29,7 @@ def reshard(folder, out, shards):
         The number of images.
 
     Raises:
-        DatasetError: The data set cannot be opened, a record is damaged, or its levels are encoded differently.
+        DatasetError: The data set cannot be opened, a record is damaged, a level is missing or encoded differently.
         FileExistsError: `out` exists.
     """
     dataset = MultiResolutionDataset(folder, max_label_size="full")
@@ -37,6 +37,9 @@ def reshard(folder, out, shards):
     encodings = sorted({level.encoding for level in levels})
     if len(encodings) > 1:
         raise DatasetError(f"{folder} has levels of {' and '.join(encodings)}; they must be alike. Create it again.")
+    if len(levels) != dataset.resolution.bit_length() - 2:
+        sides = ", ".join(map(str, dataset.resolutions))
+        raise DatasetError(f"{folder} has levels of {sides} only. Copy the missing ones, or create it again.")
     qualities = [load_manifest(path).get("quality") for path in find_manifests(folder)]
     with (
         MultiResolutionWriter(out, encodings[0], qualities[0] if qualities else None, shards) as writer,
@@ -51,9 +54,8 @@ def reshard(folder, out, shards):
         for name in tf.io.gfile.listdir(dataset.folder):
             suffix = name.removeprefix(dataset.name)
             if name.startswith(f"{dataset.name}-") and not _WRITTEN.fullmatch(suffix):
-                tf.io.gfile.copy(
-                    os.path.join(dataset.folder, name), str(writer.partial / (writer.folder.name + suffix))
-                )
+                copy = writer.partial / f"{writer.folder.name}{suffix}"
+                tf.io.gfile.copy(os.path.join(dataset.folder, name), str(copy))
     return dataset.num_images
 
 

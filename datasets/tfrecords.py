@@ -195,4 +195,7 @@ def _load_names(path, label_size):
     if not tf.io.gfile.exists(path):
         return None
     with tf.io.gfile.GFile(path, "rb") as file:
-        return file.read().decode("utf-8").splitlines()[:label_size]
+        try:
+            return file.read().decode("utf-8").splitlines()[:label_size]
+        except UnicodeDecodeError as error:
+            raise DatasetError(f"{path} is no text in UTF-8. Create or copy it again, or remove it.") from error

@@ -1,10 +1,6 @@
 """Whether a data set is what it should be, and whether two hold the same."""
 
 import functools
-import hashlib
-import json
-import os
-import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -12,21 +8,21 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from datasets.errors import DatasetError
+from datasets.manifest import check_files, check_numbers, find_manifests, load_manifest
+from datasets.pool import thread_map
 from datasets.pyramid import box_mean, pyramid
-from datasets.records import open_file
 from datasets.tfrecords import MultiResolutionDataset
-from datasets.threads import thread_map
 
 _MAX_PROBLEMS = 20
-_HASH_BYTES = 2**22
 # How far, on average over its pixels, a JPEG may be from the box mean of the largest level's JPEG: the errors of both
-# grow with the step of their quantisation. The most that was met in levels of scikit-learn's two photographs, of noise
-# and of saturated blocks (of the photographs alone 4.1, 7.5, 9.2, 11.4, 16.3), and what is allowed:
-#     quality   95    90    85    75    50
-#     met      5.2   9.4  13.2  22.6  38.0
-#     allowed  6.5  11.0  15.5  24.5  47.0
-# Other parts of these photographs are 84 away at the median, and above 25 in 99 of 100 cases.
-_JPEG_ROUNDING, _JPEG_STEP = 2, 45
+# grow with the step of their quantisation. The most that was met in levels of scikit-learn's two photographs, in those
+# of noise and of saturated blocks, and what is allowed:
+#     quality        95    90    85    75    50
+#     photographs   4.1   7.5   9.2  11.4  16.3
+#     others        5.2   9.4  14.4  25.7  45.1
+#     allowed       7.0  12.0  17.0  27.0  52.0
+# Another photograph is 84 away at the median.
+_JPEG_ROUNDING, _JPEG_STEP = 2, 50
 _UNKNOWN_QUALITY = 75
 
 
@@ -58,11 +54,16 @@ def verify(folder, workers=None):
 
     Returns:
         Verification.
+
+    Raises:
+        DatasetError: There is no such folder.
     """
     problems, notes = [], []
     try:
         dataset = MultiResolutionDataset(folder, max_label_size="full")
     except DatasetError as error:
+        if not tf.io.gfile.isdir(folder):
+            raise
         dataset = None
         problems.append(str(error))
         notes.append("As the data set cannot be opened, its records were not read.")
@@ -77,11 +78,11 @@ def verify(folder, workers=None):
             problems.append(str(error))
             continue
         quality = manifest.get("quality")
-        problems += _check_files(folder, manifest["files"], workers)
+        problems += check_files(folder, manifest, workers)
         if dataset:
-            problems += _check_numbers(path, manifest, dataset)
+            problems += check_numbers(path, manifest, dataset)
     if dataset:
-        problems += _check_labels(dataset)
+        problems += _check_levels(dataset) + _check_labels(dataset)
         found = _check_images(dataset, quality, workers)
         problems, notes = problems + found.problems, notes + found.notes
     if len(problems) > _MAX_PROBLEMS:
@@ -89,115 +90,52 @@ def verify(folder, workers=None):
     return Verification(dataset.num_images if dataset else 0, problems, notes)
 
 
-def find_manifests(folder):
-    """Returns the paths of the manifests in a folder: one, or none."""
-    names = tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
-    return [os.path.join(folder, name) for name in sorted(names) if name.endswith("-manifest.json")]
-
-
-def load_manifest(path):
-    """Returns what a data set's manifest holds; DatasetError if it is none."""
-    with tf.io.gfile.GFile(path, "rb") as file:
-        try:
-            manifest = json.loads(file.read())
-        except ValueError:
-            manifest = None
-    files = manifest.get("files") if isinstance(manifest, dict) else None
-    if not isinstance(files, dict) or not all(isinstance(facts, dict) for facts in files.values()):
-        raise DatasetError(f"{path} is no manifest of a data set, or is damaged. Copy it again, or remove it.")
-    return manifest
-
-
-def _check_files(folder, files, workers):
-    """Compares files with the sizes and SHA-256 of a manifest; returns problems."""
-    paths = {name: os.path.join(folder, name) for name in files}
-    sizes = {name: tf.io.gfile.stat(path).length if tf.io.gfile.exists(path) else None for name, path in paths.items()}
-    problems = [f"{paths[name]} is missing, but the manifest lists it." for name in files if sizes[name] is None]
-    problems += [
-        f"{paths[name]} has {size} bytes, but the manifest says {files[name].get('bytes')}."
-        for name, size in sizes.items()
-        if size is not None and size != files[name].get("bytes")
-    ]
-    names = [name for name, size in sizes.items() if size is not None and size == files[name].get("bytes")]
-    total = sum(sizes[name] for name in names)
-    with tqdm(desc="Hashing", total=total, unit="B", unit_scale=True, disable=None) as progress:
-        hashed = functools.partial(_sha256, progress, threading.Lock())
-        for name, digest in zip(names, thread_map(hashed, [paths[name] for name in names], workers), strict=True):
-            if digest != files[name].get("sha256"):
-                problems.append(
-                    f"{paths[name]} has not the SHA-256 that the manifest lists: it was changed or damaged."
-                )
-    return problems
-
-
-def _sha256(progress, lock, path):
-    digest = hashlib.sha256()
-    with open_file(path) as file:
-        while chunk := file.read(_HASH_BYTES):
-            digest.update(chunk)
-            with lock:
-                progress.update(len(chunk))
-    return digest.hexdigest()
-
-
-def _check_numbers(path, manifest, dataset):
-    """Compares the numbers of a manifest with the data set; returns problems."""
-    largest = dataset.level(dataset.resolution)
-    actual = {
-        "num_images": dataset.num_images,
-        "resolution": dataset.resolution,
-        "num_channels": dataset.num_channels,
-        "label_size": dataset.label_size,
-        "encoding": largest.encoding,
-        "shards": len(largest.files),
-    }
-    return [
-        f"{path} says {key} {manifest.get(key)}, but the files hold {value}."
-        for key, value in actual.items()
-        if manifest.get(key) != value
-    ]
+def _check_levels(dataset):
+    """Returns a line for each level that is missing."""
+    sides = [4 << halvings for halvings in range((dataset.resolution // 4).bit_length())]
+    return [f"{dataset.folder} has no level of {side}x{side}." for side in sides if side not in dataset.resolutions]
 
 
 def _check_labels(dataset):
+    """Returns a line for each problem."""
+    problems = []
     wrong = np.flatnonzero(~np.isfinite(dataset.labels).all(axis=1))
-    if not len(wrong):
-        return []
-    return [f"{dataset.file('rxx.labels')} holds no finite numbers for {len(wrong)} images; the first is {wrong[0]}."]
+    if len(wrong):
+        problems.append(
+            f"{dataset.file('rxx.labels')} holds no finite numbers for {len(wrong)} images; the first is {wrong[0]}."
+        )
+    if len(dataset.label_names or dataset.labels.T) != dataset.label_size:
+        problems.append(
+            f"{dataset.file('labels.txt')} names {len(dataset.label_names)} of {dataset.label_size} label columns."
+        )
+    return problems
 
 
 def _check_images(dataset, quality, workers):
     """Reads every record and compares every level with the largest one; returns a Verification."""
     jpeg = "jpeg" in {dataset.level(side).encoding for side in dataset.resolutions}
-    limit = _jpeg_limit(quality) if jpeg else 1
-    smaller = dataset.resolutions[:-1]
-    wrong, rounded = ({side: _Tally() for side in smaller} for _ in range(2))
+    limit = _jpeg_limit(quality) if jpeg else 0
+    tallies = {side: _Tally() for side in dataset.resolutions[:-1]}
     damage = []
     batches = list(dataset.batches(dataset.resolution))
     results = thread_map(functools.partial(_check_batch, dataset, jpeg), batches, workers)
     with tqdm(desc=f"Verifying {dataset.folder}", total=dataset.num_images, unit="img", disable=None) as progress:
         for batch, (indices, lines, distances) in zip(batches, results, strict=True):
             damage += lines
-            for side in smaller:
-                wrong[side].add(indices, distances[side], distances[side] > limit)
-                rounded[side].add(indices, distances[side], (distances[side] == 1) & (not jpeg))
+            for side, tally in tallies.items():
+                tally.add(indices, distances[side], distances[side] > limit)
             progress.update(len(batch))
-    how = f"by {{:.1f}} of 255 on average, where {limit:.1f} would be near" if jpeg else "by up to {:.0f} of 255"
+    how = f"{{:.1f}} of 255 on average, where {limit:.1f} would be near" if jpeg else "up to {:.0f} of 255"
     problems = [
         f"{_path_of(dataset, side, tally.first)}: {tally.count} of {dataset.num_images} images of {side}x{side} are no "
-        f"box means of the larger ones; the first is image {tally.first}, the farthest is off "
+        f"means of the larger ones; the first is image {tally.first}, the farthest is off by "
         f"{how.format(tally.farthest)}."
-        for side, tally in wrong.items()
-        if tally.count
+        for side, tally in tallies.items()
+        if tally.farthest > 1
     ]
-    existing = {4 << halving for halving in range((dataset.resolution // 4).bit_length())}
-    problems += [
-        f"{dataset.folder} has no level of {side}x{side}." for side in sorted(existing - {*dataset.resolutions})
-    ]
-    levels = [f"{side}x{side}" for side, tally in rounded.items() if tally.count]
-    notes = [
-        f"Images of {', '.join(levels)} are within rounding of the level above, not the means of the largest level."
-    ]
-    return Verification(dataset.num_images, problems + damage, notes if levels else [])
+    rounded = ", ".join(f"{side}x{side}" for side, tally in tallies.items() if tally.farthest == 1)
+    note = f"Images of {rounded} are within rounding of the level above, but not the means of the largest level."
+    return Verification(dataset.num_images, problems + damage, [note] if rounded else [])
 
 
 def _jpeg_limit(quality):
@@ -308,6 +246,9 @@ def compare(a, b, workers=None):
         for title, attribute in _COMPARED.items()
         if getattr(a, attribute) != getattr(b, attribute)
     ]
+    names = [dataset.label_names or list(map(str, range(dataset.label_size))) for dataset in (a, b)]
+    if names[0] != names[1]:
+        differences.append(f"Label names: {_shorten(names[0])} and {_shorten(names[1])}.")
     count = min(a.num_images, b.num_images)
     if a.label_size == b.label_size:
         unequal = np.flatnonzero((a.labels[:count] != b.labels[:count]).any(axis=1))
@@ -324,8 +265,11 @@ _COMPARED = {
     "Resolutions": "resolutions",
     "Channels": "num_channels",
     "Label columns": "label_size",
-    "Label names": "label_names",
 }
+
+
+def _shorten(names):
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "") or "none"
 
 
 def _compare_level(a, b, side, count, workers):

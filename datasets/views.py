@@ -4,14 +4,13 @@ import functools
 import json
 import os
 
-import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from datasets.manifest import find_manifests
+from datasets.pool import thread_map
 from datasets.pyramid import encode
 from datasets.tfrecords import MultiResolutionDataset
-from datasets.threads import thread_map
-from datasets.verify import find_manifests
 from dnnlib.files import new_folder
 from dnnlib.images import image_grid, save_image
 
@@ -27,7 +26,7 @@ def describe(folder):
     paths = [os.path.join(folder, name) for name in tf.io.gfile.listdir(folder)]
     total = sum(tf.io.gfile.stat(path).length for path in paths if not tf.io.gfile.isdir(path))
     lines = [
-        f"{dataset.name}: {dataset.num_images} images of {dataset.resolution}x{dataset.resolution}, {channels}",
+        f"{dataset.name}: {dataset.num_images:,} images of {dataset.resolution}x{dataset.resolution}, {channels}",
         *(_describe_level(dataset, side) for side in dataset.resolutions),
         *_describe_labels(dataset),
         f"on disk: {_size(total)}, with{'' if find_manifests(folder) else 'out a'} manifest",
@@ -46,7 +45,7 @@ def _describe_labels(dataset):
         return ["labels: none"]
     names = dataset.label_names or [str(column) for column in range(dataset.label_size)]
     if is_one_hot(dataset.labels):
-        kind, facts = "classes", [f"{count:.0f} images" for count in dataset.labels.sum(axis=0)]
+        kind, facts = "classes, images of each", [f"{count:,.0f}" for count in dataset.labels.sum(axis=0)]
     else:
         kind = "columns"
         facts = [f"{column.min():.4g} to {column.max():.4g}, mean {column.mean():.4g}" for column in dataset.labels.T]
@@ -74,8 +73,8 @@ def is_one_hot(labels):
 def extract(folder, out, resolution=None, max_images=None):
     """Writes images as PNG files OUT/00000/00000000.png, and labels as OUT/dataset.json.
 
-    The JSON holds {"labels": [[file, label], ...]}, where the label is a class number if all are one-hot, and a list of
-    numbers otherwise: what creating a data set from a folder of images reads.
+    The JSON holds {"labels": [[file, label], ...]}, where the label is a class number if all are one-hot, or a list of
+    numbers otherwise: what creating a data set from a folder of images reads. Names of labels are `label_names`.
 
     Args:
         folder: The data set.
@@ -98,11 +97,18 @@ def extract(folder, out, resolution=None, max_images=None):
         for _ in tqdm(thread_map(write, range(count)), desc=f"Writing {out}", total=count, unit="img", disable=None):
             pass
         if dataset.label_size:
-            one_hot = is_one_hot(dataset.labels)
-            labels = (dataset.labels.argmax(axis=1) if one_hot else dataset.labels)[:count].tolist()
-            listed = [list(pair) for pair in zip(names, labels, strict=True)]
-            (partial / "dataset.json").write_text(json.dumps({"labels": listed}))
+            labels = {"labels": list(zip(names, _listed(dataset.labels[:count]), strict=True))}
+            if dataset.label_names:
+                labels["label_names"] = dataset.label_names
+            (partial / "dataset.json").write_text(json.dumps(labels), encoding="utf-8")
     return count
+
+
+def _listed(labels):
+    """Returns labels as they stand in a JSON file."""
+    classes = labels.argmax(axis=1)
+    # Whoever reads classes counts columns up to the highest one.
+    return (classes if is_one_hot(labels) and classes.max() + 1 == labels.shape[1] else labels).tolist()
 
 
 def _write_png(dataset, folder, names, index):
@@ -133,5 +139,5 @@ def preview(folder, path, resolution=None, columns=None, rows=None):
     columns = columns or max(1, _SHEET_WIDTH // resolution)
     rows = rows or max(1, _SHEET_HEIGHT // resolution)
     images = dataset.read_images(resolution, range(min(columns * rows, dataset.num_images)))
-    save_image(path, image_grid(np.asarray(images), columns))
+    save_image(path, image_grid(images, min(columns, len(images))))
     return len(images)

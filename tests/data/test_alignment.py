@@ -135,11 +135,14 @@ class TestShrink:
         full = align_face(image, landmarks, 256, 512)
         assert np.all(differences(shrunk, full.reshape(64, 4, 64, 4, 3).mean((1, 3))) < 4)
 
-    def test_noise_is_averaged(self):
-        image = np.random.default_rng(2).integers(0, 256, (512, 512, 3), np.uint8)
-        face = align_face(image, landmarks_of_square(512), 32, 128)
-        # The mean of 16x16 pixels has a deviation of 74 / 16 = 4.6; sampled at 128 without shrinking it would be 13.
-        assert 3 < face.std() < 7
+    @pytest.mark.parametrize("side, factor", [(256, 8), (64, 2), (63, 1)])
+    def test_factor(self, side, factor):
+        # A quad that is the whole picture: side / 16 / 2, rounded down.
+        image = np.random.default_rng(2).integers(0, 256, (side, side, 3), np.uint8)
+        small = Image.fromarray(image).resize((side // factor, side // factor), Image.Resampling.LANCZOS)
+        expected = np.asarray(small.resize((16, 16), Image.Resampling.LANCZOS))
+        face = align_face(image, landmarks_of_square(side), 16, side // factor)
+        assert np.all(differences(face, expected) <= 2)
 
 
 class TestPadding:
@@ -179,6 +182,16 @@ class TestPadding:
         assert face[:, 105:].std() > 50
         assert face[:, 40:60].std() < 5
         assert np.all(np.abs(face[:, :10] - np.median(noise[:, :180], (0, 1))) < 8)
+
+    @pytest.mark.parametrize("reach, width", [(10, 77), (102, 128)])
+    def test_width_of_the_padding(self, reach, width):
+        # 0.3 of 256 pixels, or what the quad and a border of 26 need. The median of what the crop leaves is 100.
+        image = np.full((256, 256, 3), 100, np.uint8)
+        image[:, :80] = 200
+        face = align_face(image, placed(landmarks_of_square(256), (-reach, 0)), 256, 256)
+        for distance in range(min(reach, 40)):
+            expected = 200 - 100 * (distance + 0.5) / width
+            assert np.all(np.abs(face[:, reach - 1 - distance] - expected) < 1.5)
 
     def test_face_larger_than_the_picture(self):
         noise = np.random.default_rng(4).integers(100, 156, (20, 30, 3), np.uint8)
@@ -417,6 +430,22 @@ class TestRefused:
         entries = write_pictures(tmp_path / "in", ["one", "two", "three"])
         (tmp_path / "in" / "two.png").write_bytes(b"broken")
         self.refuses(tmp_path, entries, tmp_path / "in" / "two.png", workers=workers)
+
+    def test_workers_have_ended_before_the_folder_is_removed(self, tmp_path, monkeypatch):
+        entries = write_pictures(tmp_path / "in", ["one", "two"])
+        there_at_the_end = []
+
+        def pool(function, tasks, workers):
+            try:
+                yield DatasetError("it is broken")
+            finally:
+                there_at_the_end.append((tmp_path / "out.partial").is_dir())
+
+        monkeypatch.setattr("datasets.alignment.process_map", pool)
+        # tqdm closes what it iterates over only where it shows no bar.
+        monkeypatch.setattr("datasets.alignment.tqdm", lambda results, **options: map(lambda result: result, results))
+        self.refuses(tmp_path, entries, tmp_path / "in" / "one.png: it is broken")
+        assert there_at_the_end == [True]
 
     def test_degenerate_face_is_named(self, tmp_path):
         entries = write_pictures(tmp_path / "in", ["one", "two"])

@@ -71,6 +71,15 @@ def test_ffhq_is_ordered_by_number_not_by_path(tmp_path):
     assert values(ffhq(tmp_path)) == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    "function, name, height, width",
+    [(ffhq, "{:05d}.png", 8, 8), (celebahq, "{}.jpg", 8, 8), (celeba, "{:06d}.jpg", 218, 178)],
+)
+def test_grey_photographs_become_rgb(tmp_path, function, name, height, width):
+    source = function(save(tmp_path, [0], name, (height, width)))
+    assert source.decode(source.fetch(0)).shape[2] == 3
+
+
 def test_ffhq_with_a_hole(faces):
     refused(lambda: ffhq(faces), "5 images", "--split=all up to 60001.png", "00003.png is missing", "Complete")
     (faces / "00000" / "00000.png").unlink()

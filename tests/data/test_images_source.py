@@ -159,6 +159,15 @@ def test_damaged_member(tmp_path):
         source.decode(source.fetch(0))
 
 
+def test_locked_member(tmp_path):
+    save_all(tmp_path / "in", "a.png")
+    path = zipped(tmp_path / "in", tmp_path / "in.zip")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1  # in the directory's entry: the file is encrypted
+    path.write_bytes(data)
+    refused(path, f"{path}/a.png: it cannot be read from the .zip", "password")
+
+
 # Colour
 
 
@@ -326,6 +335,12 @@ def test_folders_that_are_no_classes(tmp_path, files):
     assert (source.labels, source.label_names) == (None, None)
 
 
+def test_folders_of_a_list_are_no_classes(tmp_path):
+    save_all(tmp_path, "a/1.png", "b/2.png")
+    (tmp_path / "list.txt").write_text("a/1.png\nb/2.png\n")
+    assert from_images(tmp_path / "list.txt").labels is None
+
+
 def test_digits_as_classes(tmp_path):
     save_all(tmp_path, "00000/1.png", "7/2.png")
     assert from_images(tmp_path).label_names == ["00000", "7"]
@@ -398,3 +413,39 @@ def test_labels_that_do_not_fit(tmp_path, pairs, words):
     save_all(tmp_path, "a.png", "b.png", "c.png")
     write_labels(tmp_path, *pairs)
     refused(tmp_path, tmp_path / "dataset.json", *words)
+
+
+def write_named(folder, content):
+    """Two images in `folder`, and a dataset.json."""
+    for name in ("a.png", "b.png"):
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / name)
+    (folder / "dataset.json").write_text(json.dumps(content))
+
+
+def test_names_of_classes_also_of_those_without_images(tmp_path):
+    write_named(tmp_path, {"labels": [["a.png", 1], ["b.png", 0]], "label_names": ["cat", "dog", "eel"]})
+    source = from_images(tmp_path)
+    assert source.label_names == ["cat", "dog", "eel"]
+    np.testing.assert_array_equal(source.labels, [[0, 1, 0], [1, 0, 0]])
+
+
+def test_names_of_columns(tmp_path):
+    write_named(tmp_path, {"labels": [["a.png", [1, 0.5]], ["b.png", [0, 2]]], "label_names": ["x", "y"]})
+    assert from_images(tmp_path).label_names == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    "labels, names",
+    [
+        ([0, 1], ["cat"]),
+        ([0, 1], "cat"),
+        ([0, 1], [1, 2]),
+        ([[1, 0.5], [0, 2]], ["x"]),
+        ([[1, 0.5], [0, 2]], ["x", "y", "z"]),
+    ],
+)
+def test_names_that_do_not_fit(tmp_path, labels, names):
+    pairs = [list(pair) for pair in zip(["a.png", "b.png"], labels, strict=True)]
+    write_named(tmp_path, {"labels": pairs, "label_names": names})
+    with pytest.raises(DatasetError, match="label_names"):
+        from_images(tmp_path)
