@@ -1,7 +1,11 @@
 """Makes, checks and shows data sets: python dataset_tool.py create-from-images data/custom ~/images"""
 
 import functools
+import inspect
+import math
 import os
+import pathlib
+import shlex
 import time
 
 # Hides TensorFlow's start-up messages, which a CPU user would take for errors; 0 shows them.
@@ -15,19 +19,39 @@ from datasets.convert import create_dataset, plan_dataset
 from datasets.digits import digits
 from datasets.errors import DatasetError
 from datasets.pyramid import ENCODINGS, describe_shape
+from datasets.records import is_url
 from dnnlib.cli import Group, fail
 from dnnlib.files import check_new_folder
 
-MAX_LISTED = 20
+MAX_SKIPPED = 20
+MAX_LABEL_NAMES = 5
+OUT_HELP = "OUT is the folder to create: data/NAME, to be used as run_training.py --dataset=NAME."
 
 
-@click.group(cls=Group, context_settings={"show_default": True, "max_content_width": 110})
-def main():
+class Tool(Group):
+    """Lists its commands in the order of this file: what makes data sets, then what looks at them."""
+
+    def list_commands(self, context):
+        return list(self.commands)
+
+
+@click.group(cls=Tool, invoke_without_command=True, context_settings={"show_default": True, "max_content_width": 110})
+@click.pass_context
+def main(context):
     """Make, check and look at data sets for run_training.py.
 
-    A data set is a folder of multi-resolution TFRecords, data/NAME, in the original's format. It is written under
-    NAME.partial and renamed when it is complete.
+    A data set is a folder, data/NAME, of multi-resolution TFRecords in the format of the original StyleGAN. It is
+    written as NAME.partial and renamed when it is complete. For example:
+
+    \b
+        python dataset_tool.py create-from-images data/cats ~/cats --resolution=256 --crop=center
+        python dataset_tool.py preview data/cats
+        python run_training.py --dataset=cats
+
+    COMMAND --help says what a command needs.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def command(function):
@@ -37,21 +61,50 @@ def command(function):
     def run(*args, **kwargs):
         try:
             return function(*args, **kwargs)
-        except (DatasetError, OSError, ValueError) as error:
+        except BrokenPipeError:
+            raise  # `| head` has seen enough: click ends quietly
+        except OSError as error:
+            known = error.filename and error.strerror
+            fail(f"{error.filename} cannot be used: {error.strerror}. Give another path." if known else error)
+        except (DatasetError, ValueError) as error:
             fail(error)
 
     return main.command(name=function.__name__.replace("_", "-"))(run)
 
 
-WORKERS = click.option("--workers", type=click.IntRange(min=1), help="Worker processes.  [default: one a core]")
+def check_local(context, parameter, path):
+    """Refuses gs://bucket/NAME, of which a folder of that name would be made."""
+    if is_url(path):
+        raise click.BadParameter(f"{path} is not on this machine. Create a folder here, and copy it there.")
+    return path
+
+
+def check_power_of_two(context, parameter, side):
+    if side is not None and side & (side - 1):
+        raise click.BadParameter(f"{side} is no power of two.")
+    return side
+
+
+def check_png(context, parameter, path):
+    if not path.lower().endswith(".png"):
+        raise click.BadParameter(f"{path!r} does not end with .png.")
+    if not pathlib.Path(path).parent.is_dir():
+        raise click.BadParameter(f"{pathlib.Path(path).parent} is no folder. Create it first.")
+    return path
+
+
+OUT = click.argument("out", type=click.Path(), callback=check_local)
+WORKERS = click.option(
+    "--workers", type=click.IntRange(min=1), help="Processes that work side by side.  [default: one a core]"
+)
 ON_ERROR = click.option(
     "--on-error",
     type=click.Choice(["stop", "skip"]),
     default="stop",
-    help="What to do about a file that cannot be used; skipped ones are listed at the end.",
+    help="What to do at a file that cannot be used; those that are skipped are listed at the end, with the reasons.",
 )
 CREATE_OPTIONS = (
-    click.option("--max-images", type=click.IntRange(min=1), help="Take the first images only.  [default: all]"),
+    click.option("--max-images", type=click.IntRange(min=1), help="Take so many of the first images.  [default: all]"),
     click.option(
         "--encoding",
         type=click.Choice(ENCODINGS),
@@ -59,15 +112,22 @@ CREATE_OPTIONS = (
         help="raw is the original's format; png and jpeg take less disk and more time to read.",
     ),
     click.option("--quality", type=click.IntRange(1, 100), default=95, help="Quality of --encoding=jpeg."),
-    click.option("--shards", type=click.IntRange(min=1), default=1, help="Files that each level is spread over."),
+    click.option("--shards", type=click.IntRange(min=1), default=1, help="Files that each resolution is spread over."),
     WORKERS,
     ON_ERROR,
     click.option("--dry-run", is_flag=True, help="Check the source, say what would be made, and stop."),
 )
 
 
-def create_command(shuffle=True):
-    """Decorates a function that returns a Source: a command that creates the data set OUT from it."""
+def create_command(*parameters, shuffle=True):
+    """Decorates a function that returns a Source: a command that creates the data set OUT from it.
+
+    Args:
+        parameters: Decorators of click, which give the function its arguments.
+        shuffle: Default of --shuffle.
+    """
+    order = "Store the images in the original's shuffled order, or in the source's."
+    shuffle_option = click.option("--shuffle/--no-shuffle", default=shuffle, help=order)
 
     def decorate(function):
         @functools.wraps(function)
@@ -77,15 +137,14 @@ def create_command(shuffle=True):
             options = {"shuffle": shuffle, "max_images": max_images, "encoding": encoding, "quality": quality}
             options |= {"on_error": on_error}
             if dry_run:
-                describe_plan(out, plan_dataset(out, source, **options))
+                describe_plan(out, source, plan_dataset(out, source, **options))
             else:
                 create(out, source, shards=shards, workers=workers, **options)
 
-        for option in reversed(CREATE_OPTIONS):
-            run = option(run)
-        order = "Store the images in the original's shuffled order, or in the source's."
-        run = click.option("--shuffle/--no-shuffle", default=shuffle, help=order)(run)
-        return command(click.argument("out", type=click.Path())(run))
+        run.__doc__ = f"{inspect.getdoc(function)}\n\n{OUT_HELP}"
+        for parameter in reversed((OUT, *parameters, shuffle_option, *CREATE_OPTIONS)):
+            run = parameter(run)
+        return command(run)
 
     return decorate
 
@@ -100,52 +159,68 @@ def create(out, source, **options):
     start = time.perf_counter()
     created = create_dataset(out, source, **options)
     minutes, seconds = divmod(round(time.perf_counter() - start), 60)
-    name = os.path.basename(os.path.normpath(out))
-    click.echo(f"Created {out} with {created.num_images:,} images in {minutes} min {seconds} s.")
+    click.echo(f"Created {out} in {minutes} min {seconds} s: {created.num_images:,} images, {describe_labels(source)}.")
+    folder, name = os.path.split(os.path.normpath(out))
     report_skipped(created.skipped, f"; all are in {os.path.join(out, name)}-skipped.txt")
-    click.echo(f"Train on it: python run_training.py --dataset={name}{data_dir_option(out)}")
+    data_dir = "" if folder == "data" else shlex.join([f"--data-dir={folder or '.'}"])
+    click.echo(f"Train on it: python run_training.py {shlex.join([f'--dataset={name}'])} {data_dir}".rstrip())
 
 
-def data_dir_option(out):
-    """The option that run_training.py needs to find `out`, with a space before it, or nothing."""
-    folder = os.path.dirname(os.path.normpath(out)) or "."
-    return "" if folder == "data" else f" --data-dir={folder}"
-
-
-def describe_plan(out, plan):
+def describe_plan(out, source, plan):
     """Says what would be created."""
-    labels = f"{plan.labels.shape[1]} label columns" if plan.labels is not None else "no labels"
     click.echo(
-        f"Would create {out}: {len(plan.order):,} images of {describe_shape(plan.shape)}, {labels}, "
-        f"about {plan.num_bytes / 2**20:,.0f} MiB."
+        f"Would create {out}: {len(plan.order):,} images of {describe_shape(plan.shape)}, {describe_labels(source)}, "
+        f"about {math.ceil(plan.num_bytes / 2**20):,} MiB."
     )
+
+
+def describe_labels(source):
+    """Returns how many columns of labels there are, and what the first are called."""
+    if source.labels is None:
+        return "no labels"
+    size, names = len(source.labels[0]), source.label_names or []
+    shown = ", ".join(names[:MAX_LABEL_NAMES]) + (", ..." if len(names) > MAX_LABEL_NAMES else "")
+    return f"{size} label column{'s' if size > 1 else ''}{f' ({shown})' if shown else ''}"
 
 
 def report_skipped(skipped, where=""):
     """Lists what was skipped, and why."""
     if skipped:
         click.echo(f"Skipped {len(skipped):,} that could not be used{where}:")
-        for name, reason in skipped[:MAX_LISTED]:
+        for name, reason in skipped[:MAX_SKIPPED]:
             click.echo(f"  {name}: {reason}")
-        if len(skipped) > MAX_LISTED:
-            click.echo(f"  and {len(skipped) - MAX_LISTED:,} more")
+        if len(skipped) > MAX_SKIPPED:
+            click.echo(f"  and {len(skipped) - MAX_SKIPPED:,} more")
 
 
 SOURCE = click.argument("source", type=click.Path())
+DATABASE = click.argument("database", type=click.Path())
 FOLDER = click.argument("folder", type=click.Path())
+PATH = click.argument("path", type=click.Path())
+FILE = click.Path(exists=True, dir_okay=False)
+SIDE = {"type": click.IntRange(min=4), "callback": check_power_of_two}
 
 
-@create_command()
-@SOURCE
-@click.option("--resolution", type=click.IntRange(min=4), help="Resize to this side.  [default: as they are]")
-@click.option("--crop", type=click.Choice(["center", "none"]), default="none", help="Cut out the largest square.")
-@click.option("--resize", type=click.Choice(["box", "lanczos"]), default="lanczos", help="Filter of --resolution.")
-@click.option("--background", help="Colour to lay transparent images on, such as white.  [default: refuse them]")
-@click.option("--labels", type=click.Choice(["auto", "none"]), default="auto", help="Whether to look for labels.")
+@create_command(
+    SOURCE,
+    click.option("--resolution", **SIDE, help="Reduce the images to this side.  [default: as they are]"),
+    click.option(
+        "--crop",
+        type=click.Choice(["center", "none"]),
+        default="none",
+        help="Cut the largest square out of the middle, or refuse images that are not square.",
+    ),
+    click.option("--resize", type=click.Choice(["box", "lanczos"]), default="lanczos", help="Filter of --resolution."),
+    click.option("--background", help="Colour to lay under transparent pixels: white.  [default: refuse them]"),
+    click.option("--labels", type=click.Choice(["auto", "none"]), default="auto", help="Look for labels, or do not."),
+)
 def create_from_images(source, resolution, crop, resize, background, labels):
-    """From SOURCE: a folder (with the folders in it), a .zip, or a text file with one path a line.
+    """From a folder of images, a .zip, or a list of files.
 
-    Labels come from a dataset.json in SOURCE, {"labels": [["a/1.png", 0], ...]}, else from folders named like classes.
+    SOURCE is a folder (with all folders in it), a .zip, or a text file with the path of an image on each line.
+
+    Labels come from a file dataset.json in SOURCE, {"labels": [["a/1.png", 0], ...]}, or else from the folders: if all
+    images are in two folders or more, these are the classes.
     """
     return images.from_images(
         source,
@@ -158,110 +233,147 @@ def create_from_images(source, resolution, crop, resize, background, labels):
     )
 
 
-@create_command()
-@SOURCE
-@click.option("--metadata", type=click.Path(), help="ffhq-dataset-v2.json, which tells the split.")
-@click.option("--split", type=click.Choice(["all", "training", "validation"]), default="all", help="Part to take.")
+@create_command(
+    SOURCE,
+    click.option("--metadata", type=FILE, help="ffhq-dataset-v2.json, to split by.  [default: the published split]"),
+    click.option("--split", type=click.Choice(["all", "training", "validation"]), default="all", help="Part to take."),
+)
 def create_ffhq(source, metadata, split):
-    """From FFHQ's images1024x1024 (or thumbnails128x128), folder or zip."""
+    """From FFHQ's images1024x1024 or thumbnails128x128.
+
+    SOURCE is the folder, or a .zip of it; the files are called 00000.png to 69999.png.
+    """
     return ffhq.ffhq(source, metadata=metadata, split=split)
 
 
-@create_command()
-@SOURCE
-@click.option("--attributes", type=click.Path(), help="The list of 40 attributes, which become labels.")
+@create_command(SOURCE, click.option("--attributes", type=FILE, help="The list of 40 attributes, which become labels."))
 def create_celebahq(source, attributes):
-    """From CelebA-HQ's 30,000 images, folder or zip."""
+    """From CelebA-HQ's 30,000 images.
+
+    SOURCE is a folder or a .zip; the files are called 0.jpg to 29999.jpg, or .png.
+    """
     return celeba.celebahq(source, attributes=attributes)
 
 
-@create_command()
-@SOURCE
+@create_command(SOURCE)
 def create_celeba(source):
-    """From CelebA's img_align_celeba, whose faces are cut out as 128x128."""
+    """From CelebA's aligned faces, cut out as 128x128.
+
+    SOURCE is the folder img_align_celeba, or a .zip of it.
+    """
     return celeba.celeba(source)
 
 
-@create_command(shuffle=False)
-@click.argument("database", type=click.Path())
-@click.option("--resolution", type=click.IntRange(min=4), default=256, help="Side to resize the middle square to.")
+@create_command(
+    DATABASE,
+    click.option("--resolution", **SIDE, default=256, help="Side to resize the middle squares to."),
+    shuffle=False,
+)
 def create_lsun(database, resolution):
-    """From an LSUN category, the folder of an LMDB database."""
+    """From an LSUN category: the squares in the middle.
+
+    DATABASE is the folder of a category, an LMDB database.
+    """
     return lsun.lsun(database, resolution=resolution, max_images=common_option("max_images"))
 
 
-@create_command(shuffle=False)
-@click.argument("database", type=click.Path())
-@click.option("--width", type=click.IntRange(min=4), default=512, help="Width, and side of the square.")
-@click.option("--height", type=click.IntRange(min=4), default=384, help="Height; above and below is black.")
+@create_command(
+    DATABASE,
+    click.option("--width", **SIDE, default=512, help="Width of the images, and side of the squares."),
+    click.option("--height", type=click.IntRange(min=4), default=384, help="Height of the images between the bars."),
+    shuffle=False,
+)
 def create_lsun_wide(database, width, height):
-    """From an LSUN category of wide images, such as cars, letterboxed into squares."""
+    """From an LSUN category: wide images between black bars.
+
+    DATABASE is the folder of a category, such as cars, an LMDB database.
+    """
     return lsun.lsun_wide(database, width=width, height=height, max_images=common_option("max_images"))
 
 
-@create_command()
-@FOLDER
+@create_command(FOLDER)
 def create_mnist(folder):
-    """From MNIST's two training files, padded to 32x32."""
+    """From MNIST's training images, padded to 32x32.
+
+    FOLDER holds train-images-idx3-ubyte and train-labels-idx1-ubyte, with or without .gz. The digits become labels.
+    """
     return mnist.mnist(folder)
 
 
-@create_command()
-@FOLDER
-@click.option("--num-images", type=click.IntRange(min=1), default=1_000_000, help="Images to compose.")
-@click.option("--seed", type=click.IntRange(min=0), default=123, help="Seed of the composition.")
+@create_command(
+    FOLDER,
+    click.option("--num-images", type=click.IntRange(min=1), default=1_000_000, help="Images to compose."),
+    click.option("--seed", type=click.IntRange(min=0), default=123, help="Seed of the composition."),
+)
 def create_mnistrgb(folder, num_images, seed):
-    """From MNIST's training images, three random ones as red, green and blue."""
+    """From MNIST: random digits as red, green and blue.
+
+    FOLDER holds train-images-idx3-ubyte, with or without .gz.
+    """
     return mnist.mnistrgb(folder, num_images=num_images, seed=seed)
 
 
-@create_command()
-@FOLDER
+@create_command(FOLDER)
 def create_cifar10(folder):
-    """From cifar-10-batches-py, the training images of CIFAR-10's Python version."""
+    """From CIFAR-10's training images.
+
+    FOLDER is cifar-10-batches-py, the "python version". The classes become labels.
+    """
     return cifar.cifar10(folder)
 
 
-@create_command()
-@FOLDER
+@create_command(FOLDER)
 def create_cifar100(folder):
-    """From cifar-100-python, the training images of CIFAR-100's Python version with their 100 fine labels."""
+    """From CIFAR-100's training images.
+
+    FOLDER is cifar-100-python, the "python version". The 100 fine classes become labels.
+    """
     return cifar.cifar100(folder)
 
 
-@create_command()
-@click.argument("path", type=click.Path())
+@create_command(PATH)
 def create_svhn(path):
-    """From SVHN's train_32x32.mat, or the folder that holds it."""
+    """From SVHN's cropped digits.
+
+    PATH is train_32x32.mat, or the folder that holds it. The digits become labels.
+    """
     return svhn.svhn(path)
 
 
-@create_command()
-@click.argument("path", type=click.Path())
+@create_command(PATH)
 def create_from_hdf5(path):
-    """From a file in Progressive GAN's HDF5 format, with the labels beside it."""
+    """From a file in Progressive GAN's HDF5 format.
+
+    PATH is NAME.h5. Labels come from NAME-labels.npy, if it is beside it.
+    """
     return hdf5.from_hdf5(path)
 
 
 @create_command()
 def create_digits():
-    """From scikit-learn's 1,797 handwritten digits, which come with the package."""
+    """From scikit-learn's 1,797 handwritten digits.
+
+    They come with the package and need no download. The digits become labels.
+    """
     return digits()
 
 
 @command
-@click.argument("out", type=click.Path())
+@OUT
 @click.argument("pictures", type=click.Path())
-@click.argument("landmarks", type=click.Path())
+@click.argument("landmarks", type=FILE)
 @click.option("--output-size", type=click.IntRange(min=4), default=1024, help="Side of the aligned faces.")
-@click.option("--transform-size", type=click.IntRange(min=4), default=4096, help="Side of the intermediate image.")
+@click.option("--transform-size", type=click.IntRange(min=4), default=4096, help="Side at which they are sampled.")
 @WORKERS
 @ON_ERROR
 def align_faces(out, pictures, landmarks, output_size, transform_size, workers, on_error):
-    """Cut faces out of PICTURES as FFHQ does, by 68 LANDMARKS each (a .json file), into PNG files in OUT.
+    """Cut faces out of pictures as FFHQ does.
 
-    LANDMARKS is {"picture.jpg": [[x, y], ... 68 points], ...}, in pixels of the upright picture, or a list of such
-    lists for several faces; or FFHQ's ffhq-dataset-v2.json. Any detector of the usual 68 points can write it.
+    The faces in the folder PICTURES become PNG files in the folder OUT, from which create-from-images makes a data set.
+
+    LANDMARKS is a .json file with 68 points of each face, {"picture.jpg": [[x, y], ... 68 points], ...}, in pixels of
+    the upright picture, or a list of such lists for several faces; or FFHQ's ffhq-dataset-v2.json. Any detector of the
+    usual 68 points can write it.
     """
     aligned = alignment.align_faces(
         out,
@@ -279,7 +391,6 @@ def align_faces(out, pictures, landmarks, output_size, transform_size, workers, 
 
 
 DATASET = click.argument("dataset", type=click.Path())
-LEVEL = click.option("--resolution", type=click.IntRange(min=4), help="Level to take.")
 
 
 @command
@@ -292,23 +403,30 @@ def info(dataset):
 @command
 @DATASET
 def verify(dataset):
-    """Prove a data set good: every record, every level, labels and checksums; exit code 1 if it is not."""
+    """Prove a data set good, or say what is wrong with it.
+
+    Every file is compared with its checksum, every record is read, every resolution is compared with the largest, and
+    the labels are counted. The exit code is 1 if something is wrong.
+    """
     result = verification.verify(dataset)
-    for line in (*result.notes, *result.problems):
+    for line in (*result.problems, *result.notes):
         click.echo(line)
     if result.problems:
-        click.echo(f"{dataset} is damaged.")
+        click.echo(f"{dataset} is not good.")
         raise SystemExit(1)
     click.echo(f"{dataset} is good: {result.num_images:,} images.")
 
 
 @command
 @DATASET
-@click.argument("out", type=click.Path())
-@LEVEL
-@click.option("--max-images", type=click.IntRange(min=1), help="Take the first images only.  [default: all]")
+@OUT
+@click.option("--resolution", type=click.IntRange(min=4), help="Resolution to take.  [default: the largest]")
+@click.option("--max-images", type=click.IntRange(min=1), help="Take so many of the first images.  [default: all]")
 def extract(dataset, out, resolution, max_images):
-    """Write a data set's images as PNG files to OUT, with a dataset.json if there are labels."""
+    """Write a data set's images as PNG files.
+
+    OUT is the folder to create. Labels become OUT/dataset.json, as create-from-images reads it.
+    """
     count = views.extract(dataset, out, resolution=resolution, max_images=max_images)
     click.echo(f"Wrote {count:,} images to {out}.")
 
@@ -317,31 +435,43 @@ def extract(dataset, out, resolution, max_images):
 @click.argument("first", type=click.Path())
 @click.argument("second", type=click.Path())
 def compare(first, second):
-    """Compare two data sets image by image, whatever their encoding and files; exit code 1 if they differ."""
+    """Compare two data sets image by image.
+
+    How they are encoded, and in how many files, does not matter. The exit code is 1 if they differ.
+    """
     differences = verification.compare(first, second)
     for line in differences:
         click.echo(line)
     if differences:
+        click.echo(f"{first} and {second} differ.")
         raise SystemExit(1)
     click.echo(f"{first} and {second} hold the same images and labels.")
 
 
 @command
 @DATASET
-@click.option("--output", type=click.Path(), default="preview.png", help="PNG file to write.")
-@LEVEL
+@click.option(
+    "--output", type=click.Path(dir_okay=False), callback=check_png, default="preview.png", help="File to write."
+)
+@click.option("--resolution", type=click.IntRange(min=4), help="Resolution to show.  [default: the largest up to 128]")
 def preview(dataset, output, resolution):
-    """Draw a contact sheet of the first images."""
+    """Draw a contact sheet of the first images.
+
+    It is a PNG file, in which as many images as fit a screen stand side by side.
+    """
     views.preview(dataset, output, resolution=resolution)
     click.echo(f"Wrote {output}.")
 
 
 @command
 @DATASET
-@click.argument("out", type=click.Path())
-@click.option("--shards", type=click.IntRange(min=1), required=True, help="Files of each level; 1 joins them.")
+@OUT
+@click.option("--shards", type=click.IntRange(min=1), required=True, help="Files of each resolution; 1 joins them.")
 def shard(dataset, out, shards):
-    """Copy a data set to OUT with its levels split into several files, or joined."""
+    """Copy a data set into more or fewer files.
+
+    OUT is the folder to create. The images stay as they are encoded.
+    """
     reshard.reshard(dataset, out, shards)
     click.echo(f"Wrote {out}.")
 

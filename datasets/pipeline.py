@@ -92,7 +92,6 @@ def training_pipeline(
             f"worker {worker} of {num_workers} has no equal share of minibatches of {minibatch} images; the minibatch "
             "must be a multiple of num_workers, and workers count from 0."
         )
-    window = shuffle_window(dataset, shuffle_megabytes)
     image_shape = tuple(dataset.level(resolution).shape)
     image_bytes = math.prod(image_shape)
     cached = dataset.num_images * image_bytes <= cache_megabytes * 2**20
@@ -103,17 +102,11 @@ def training_pipeline(
     batches = max(1, min(_MAX_BATCHES, _READ_BYTES // (share * image_bytes)))
     lead = (batches, share) if batches > 1 else (share,)
 
-    # A batch may reach over an epoch's end, and several are read at a time.
-    @functools.lru_cache(maxsize=4)
-    def order(epoch):
-        return epoch_order(dataset.num_images, window, seed, epoch)
+    stream_indices = indices_of_items(dataset, seed, shuffle_megabytes)
 
     def read(first_item):
         items = first_item + minibatch * np.arange(batches)[:, np.newaxis] + share * worker + np.arange(share)
-        epochs, places = np.divmod(items.ravel(), dataset.num_images)
-        indices = np.empty_like(places)
-        for epoch in np.unique(epochs).tolist():
-            indices[epochs == epoch] = order(epoch)[places[epochs == epoch]]
+        indices = stream_indices(items.ravel())
         return load(indices).reshape(*lead, *image_shape), indices.reshape(lead)
 
     def load_batches(first_item):
@@ -132,6 +125,29 @@ def training_pipeline(
     # Workers have their own shares already.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return stream.prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+def indices_of_items(dataset, seed, shuffle_megabytes):
+    """Returns a function of items of the stream, integers [N], that gives the numbers of their images, int64 [N].
+
+    Raises:
+        ValueError: The shuffle window does not hold an image.
+    """
+    window = shuffle_window(dataset, shuffle_megabytes)
+
+    # A batch may reach over an epoch's end, and several are read at a time.
+    @functools.lru_cache(maxsize=4)
+    def order(epoch):
+        return epoch_order(dataset.num_images, window, seed, epoch)
+
+    def indices_of(items):
+        epochs, places = np.divmod(items, dataset.num_images)
+        indices = np.empty_like(places)
+        for epoch in np.unique(epochs).tolist():
+            indices[epochs == epoch] = order(epoch)[places[epochs == epoch]]
+        return indices
+
+    return indices_of
 
 
 def shuffle_window(dataset, megabytes):

@@ -23,7 +23,7 @@ from datasets.pyramid import decode, describe_shape
 from datasets.records import load_array, open_file, parse, read_record
 from datasets.writer import MultiResolutionWriter, shuffled_order
 
-__all__ = ["DatasetError", "MultiResolutionDataset", "MultiResolutionWriter", "shuffled_order"]
+__all__ = ["MultiResolutionDataset", "MultiResolutionWriter", "shuffled_order"]
 
 _READ_BYTES = 2**22
 

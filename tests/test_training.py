@@ -10,11 +10,12 @@ import tensorflow as tf
 
 from stylegan_tf.configs import LossConfig, ScheduleConfig, TrainingConfig
 from stylegan_tf.training.average import half_life_beta
+from stylegan_tf.training.checkpoint import Progress
 from stylegan_tf.training.draws import Purpose, generator_draws, seed_of
 from stylegan_tf.training.models import Models
 from stylegan_tf.training.optimizer import Adam
 from stylegan_tf.training.steps import STATISTICS, TrainingStep
-from stylegan_tf.training.trainer import Trainer
+from stylegan_tf.training.trainer import Trainer, next_change
 
 NETWORKS = {
     "generator": {"fmap_base": 32, "fmap_max": 8, "latent_size": 8, "dlatent_size": 8, "mapping_layers": 1},
@@ -297,11 +298,11 @@ def run(tmp_path_factory):
         style_mixing_prob=0.0,
         **NETWORKS,
     )
-    record = types.SimpleNamespace(resets=collections.defaultdict(list), traces=collections.Counter())
+    record = types.SimpleNamespace(resets=collections.defaultdict(list), traces=collections.Counter(), streams=[])
     with pytest.MonkeyPatch.context() as patch:
         trainer = record.trainer = Trainer(config)
         names = {id(trainer.models.G_optimizer): "G", id(trainer.models.D_optimizer): "D"}
-        reset, draw = Adam.reset, TrainingStep.draw
+        reset, draw, open_stream = Adam.reset, TrainingStep.draw, Trainer.open_stream
 
         def recorded_reset(self):
             record.resets[names[id(self)]].append(trainer.progress.images_seen)
@@ -311,6 +312,12 @@ def run(tmp_path_factory):
             record.traces[self.resolution, self.fading] += 1
             return draw(self, *arguments)
 
+        def recorded_open_stream(self, *arguments):
+            record.streams.append((trainer.progress.images_seen, arguments))
+            return open_stream(self, *arguments)
+
+        patch.setattr("stylegan_tf.training.trainer.WARM_MINIBATCHES", 4)
+        patch.setattr(Trainer, "open_stream", recorded_open_stream)
         patch.setattr(Adam, "reset", recorded_reset)
         patch.setattr(TrainingStep, "draw", recorded_draw)
         trainer.run(folder / "results")
@@ -322,6 +329,40 @@ def test_optimizers_are_reset_when_a_level_enters_or_leaves_fading(run):
     assert run.resets == {"G": [0, 96, 128], "D": [0, 96, 128]}
     models = run.trainer.models
     assert models.G_optimizer.updates.numpy() == models.D_optimizer.updates.numpy() == (192 - 128) / 8
+
+
+def test_next_level_is_opened_before_it_is_needed(run):
+    # (images seen, (resolution, minibatch, first item)): four minibatches before images of 8 x 8 are first wanted, with
+    # the next look at the schedule after 64 images, which is at 96.
+    assert run.streams == [(0, (4, 8, 0)), (40, (8, 8, 96))]
+    assert run.trainer.opened == (8, 8)
+    assert not run.trainer.warm
+
+
+@pytest.mark.parametrize("repeats", [1, 3, 4])
+@pytest.mark.parametrize("resumed_at", [0, 5, 30])
+def test_changes_of_stream_are_foreseen(repeats, resumed_at):
+    """Run as the trainer counts, from wherever it is resumed, against what `next_change` says."""
+    schedule = ScheduleConfig(lod_training_kimg=0.05, lod_transition_kimg=0.07, minibatch_dict={8: 12, 16: 6})
+    config = TrainingConfig(resolution=32, total_kimg=0.6, minibatch_repeats=repeats, schedule=schedule)
+    progress, changes, foreseen = Progress(), [], set()
+    before = None
+    for step in range(200):
+        if progress.images_seen >= 600:
+            break
+        if progress.repeat == 0:
+            progress.schedule_images = progress.images_seen
+        phase = config.phase(progress.schedule_images)
+        key = phase.resolution, phase.minibatch
+        if before is not None and key != before:
+            changes.append((*key, progress.images_seen))
+        before = key
+        if step >= resumed_at and (change := next_change(config, progress)):
+            foreseen.add(change)
+        progress.images_seen += phase.minibatch
+        progress.repeat = (progress.repeat + 1) % repeats
+    assert [resolution for resolution, _, _ in changes] == [16, 32]
+    assert foreseen == {change for change in changes if change[2] > resumed_at * 12 or resumed_at == 0}
 
 
 def test_one_trace_a_step(run):

@@ -12,8 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from datasets.errors import DatasetError
 from datasets.opening import open_dataset
-from datasets.pipeline import dataset_error, shuffle_window, training_pipeline
+from datasets.pipeline import dataset_error, indices_of_items, shuffle_window, training_pipeline
 from dnnlib.files import atomic_file, atomic_folder
 from dnnlib.run_dir import create_run_dir
 from stylegan_tf.configs import TrainingConfig, from_dict, to_dict
@@ -99,15 +100,21 @@ class Trainer:
                 self.reporter.line(f"{self.run_dir}: {self.data.num_images} images of {self.data.name}.")
                 self.start()
             with stop_signals(self):
-                while progress.images_seen < total and not self.stop:
-                    self.train_minibatch()
+                try:
+                    while progress.images_seen < total and not self.stop:
+                        self.train_minibatch()
+                except DatasetError:
+                    if progress.images_seen > first_image:
+                        self.interrupt("an image that cannot be read")
+                    raise
             self.finish(trained=progress.images_seen > first_image)
         return self.run_dir
 
     def start(self):
         """Puts down what a new run shows before its first step."""
         columns, rows = grid_size(self.config.resolution)
-        images = next(iter(training_pipeline(self.data, self.config.resolution, columns * rows, self.config.seed)))[0]
+        indices_of = indices_of_items(self.data, self.config.seed, self.config.shuffle_megabytes)
+        images = self.data.read_images(self.config.resolution, indices_of(np.arange(columns * rows)))
         self.reporter.grid("reals", from_uint8(images), columns, 0)
         self.fakes(self.config.phase(0))
 
@@ -166,10 +173,7 @@ class Trainer:
         soon = self.config.phase(seen + WARM_MINIBATCHES * phase.minibatch)
         if not self.warm and stream_key(soon) != key and (change := next_change(self.config, self.progress)):
             self.warm = {change: self.open_stream(*change)}
-        try:
-            return next(self.batches)
-        except tf.errors.OpError as error:
-            raise dataset_error(error) or error from None
+        return take(self.batches)
 
     def open_stream(self, resolution, minibatch, start):
         """An iterator over real images and labels, from the item `start` on; it begins to read at once."""
@@ -231,14 +235,18 @@ class Trainer:
         name = f"fakes{self.progress.images_seen // 1000:06d}"
         self.reporter.grid(name, images, columns, self.progress.images_seen)
 
+    def interrupt(self, reason):
+        """Writes a checkpoint before the run's end, and says how to go on."""
+        self.count_seconds()
+        path = save_checkpoint(self.run_dir, self.variables(), self.progress)
+        self.reporter.line(f"Stopped by {reason} at {self.progress.images_seen / 1000:.1f} kimg; wrote {path}.")
+        self.reporter.line(f"Resume with: python run_training.py --resume={self.run_dir}")
+
     def finish(self, trained):
         """Leaves the run in a state to look at, or to resume from, and says where."""
         progress = self.progress
         if self.stop:
-            self.count_seconds()
-            path = save_checkpoint(self.run_dir, self.variables(), progress)
-            self.reporter.line(f"Stopped by {self.stop} at {progress.images_seen / 1000:.1f} kimg; wrote {path}.")
-            self.reporter.line(f"Resume with: python run_training.py --resume={self.run_dir}")
+            self.interrupt(self.stop)
         elif trained:
             phase = self.config.phase(progress.schedule_images)
             if progress.minibatches:
@@ -248,6 +256,14 @@ class Trainer:
             self.reporter.line(f"Finished. Pictures and networks are in {self.run_dir}.")
         else:
             self.reporter.line(f"Nothing to do: {self.run_dir} has reached {self.config.total_kimg} kimg.")
+
+
+def take(stream):
+    """The next images and labels of a stream; DatasetError if they cannot be read."""
+    try:
+        return next(stream)
+    except tf.errors.OpError as error:
+        raise dataset_error(error) or error from None
 
 
 def stream_key(phase):

@@ -16,7 +16,8 @@ from PIL import Image
 from tiny_training import SETTINGS, arguments, create_dataset, finish, read_events, start
 
 import run_training
-from datasets.tfrecords import MultiResolutionDataset
+from datasets.pipeline import epoch_order
+from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter
 from stylegan_tf.configs import TrainingConfig, from_dict, make_config
 from stylegan_tf.training.draws import Purpose, normal, seed_of
 
@@ -537,3 +538,25 @@ def test_stop_and_resume(stopped, number, run):
     assert numbers == list(range(1, len(numbers) + 1))
     assert float(ticks(result.stdout)[-1]["kimg"]) == pytest.approx(total, abs=0.1)
     assert json.loads((run_dir / "config.json").read_text())["total_kimg"] == total
+
+
+def test_image_that_cannot_be_read_ends_the_run_and_loses_nothing(tmp_path):
+    with MultiResolutionWriter(tmp_path / "data" / "tiny") as writer:
+        for number in range(1200):
+            writer.add_image(np.full((4, 4, 1), number % 256, np.uint8))
+    path = tmp_path / "data" / "tiny" / "tiny-r02.tfrecords"
+    intact = path.read_bytes()
+    # Small batches are read 64 at a time: the second time, after 512 images, meets the damage.
+    index = int(epoch_order(1200, 1200, seed=1000, epoch=0)[900])
+    data = bytearray(intact)
+    data[len(data) // 1200 * index + 40] ^= 1
+    path.write_bytes(data)
+    result = invoke(*arguments(tmp_path, "--total-kimg=0.8", settings=["cache_megabytes=0"]))
+    assert result.exit_code == 2
+    reason = f"{path} is damaged at record {index}: its checksum is wrong or it is cut off."
+    assert result.stderr == f"Error: {reason} Create or copy the file again.\n"
+    assert re.search(r"Stopped by an image that cannot be read at 0\.5 kimg; wrote .*\nResume with", result.stdout)
+    path.write_bytes(intact)
+    result = invoke("--resume=latest", f"--outdir={tmp_path / 'results'}", "--total-kimg=0.53")
+    assert result.exit_code == 0
+    assert "at 0.5 kimg" in result.stdout

@@ -1,21 +1,29 @@
 """The training stream: a pure function of (data set, seed), whatever the resolution, the minibatch and the start."""
 
 import itertools
+import pathlib
+import threading
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from datasets.pipeline import epoch_order, training_pipeline
-from datasets.tfrecords import DatasetError, MultiResolutionDataset, MultiResolutionWriter
+from datasets import pipeline
+from datasets.errors import DatasetError
+from datasets.pipeline import dataset_error, epoch_order, training_pipeline
+from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter
 
 NUM_IMAGES = 50
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
+    return create(tmp_path_factory.mktemp("data") / "numbers")
+
+
+def create(folder, **options):
     """Every image is of one colour, its number, and so is its label: each item tells who it is at any resolution."""
-    folder = tmp_path_factory.mktemp("data") / "numbers"
-    with MultiResolutionWriter(folder) as writer:
+    with MultiResolutionWriter(folder, **options) as writer:
         for number in range(NUM_IMAGES):
             writer.add_image(np.full((16, 16, 3), number, np.uint8))
         writer.set_labels(np.arange(NUM_IMAGES)[:, np.newaxis])
@@ -66,6 +74,96 @@ def test_seed_decides(dataset):
     assert not np.array_equal(numbers(dataset, 100), numbers(dataset, 100, seed=4))
 
 
+@pytest.mark.parametrize("megabytes", [0, 1])
+def test_cache_changes_nothing(dataset, megabytes):
+    whole = numbers(dataset, 120, cache_megabytes=0.9 * NUM_IMAGES * 8 * 8 * 3 / 2**20)
+    np.testing.assert_array_equal(numbers(dataset, 120, cache_megabytes=megabytes), whole)
+
+
+def test_cached_level_is_read_once(dataset, monkeypatch):
+    read, lock = [], threading.Lock()
+
+    def read_images(resolution, indices, original=dataset.read_images):
+        with lock:
+            read.extend(indices)
+        return original(resolution, indices)
+
+    monkeypatch.setattr(dataset, "read_images", read_images)
+    numbers(dataset, 5 * NUM_IMAGES)
+    np.testing.assert_array_equal(read, np.arange(NUM_IMAGES))
+    read.clear()
+    numbers(dataset, 2 * NUM_IMAGES, cache_megabytes=0)
+    assert len(read) >= 2 * NUM_IMAGES
+
+
+@pytest.mark.parametrize("options", [{"shards": 3}, {"encoding": "png"}, {"encoding": "png", "shards": 4}])
+@pytest.mark.parametrize("cache_megabytes", [0, 1])
+def test_same_items_from_any_files(dataset, tmp_path, options, cache_megabytes):
+    other = create(tmp_path / "numbers", **options)
+    expected = numbers(dataset, 120)
+    np.testing.assert_array_equal(numbers(other, 120, cache_megabytes=cache_megabytes), expected)
+
+
+@pytest.mark.parametrize("start", [0, 24])
+def test_workers_share_every_minibatch(dataset, start):
+    whole = numbers(dataset, 120, minibatch=12, start=start).reshape(-1, 3, 4)
+    for worker in range(3):
+        stream = training_pipeline(dataset, 8, 12, seed=3, start=start, worker=worker, num_workers=3)
+        labels = [batch[1][:, 0] for batch in itertools.islice(stream.as_numpy_iterator(), 10)]
+        np.testing.assert_array_equal(labels, whole[:, worker])
+
+
+@pytest.mark.parametrize("side, minibatch", [(16, 2), (4, 64)])
+def test_batches_read_together_or_alone(dataset, monkeypatch, side, minibatch):
+    expected = numbers(dataset, 300, resolution=side, minibatch=minibatch)
+    monkeypatch.setattr(pipeline, "_READ_BYTES", 1)
+    np.testing.assert_array_equal(numbers(dataset, 300, resolution=side, minibatch=minibatch), expected)
+
+
+def test_reading_starts_with_the_iterator(dataset, monkeypatch):
+    started = threading.Event()
+
+    def read_images(resolution, indices, original=dataset.read_images):
+        started.set()
+        return original(resolution, indices)
+
+    monkeypatch.setattr(dataset, "read_images", read_images)
+    stream = training_pipeline(dataset, 8, 4, seed=0)
+    assert not started.wait(0.2)
+    iterator = iter(stream)
+    assert started.wait(20)
+    next(iterator)
+
+
+@pytest.mark.parametrize("cache_megabytes", [0, 1])
+def test_damaged_record_is_named(tmp_path, cache_megabytes):
+    create(tmp_path / "numbers", shards=2)
+    path = tmp_path / "numbers" / "numbers-r03-00001-of-00002.tfrecords"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 25 * 7 + 100] ^= 1
+    path.write_bytes(data)
+    stream = training_pipeline(
+        MultiResolutionDataset(tmp_path / "numbers"), 8, 10, seed=0, cache_megabytes=cache_megabytes
+    )
+    with pytest.raises(tf.errors.OpError) as error:
+        list(itertools.islice(stream.as_numpy_iterator(), 5))
+    message = str(dataset_error(error.value))
+    assert message.startswith(f"{path} is damaged at record 7: its checksum is wrong")
+    assert message.endswith("Create or copy the file again.")
+    assert dataset_error(tf.errors.InternalError(None, None, "something else")) is None
+
+
+def test_files_on_a_file_system_of_tensorflow(dataset):
+    url = "ram://pipeline/numbers"
+    tf.io.gfile.makedirs(url)
+    for path in pathlib.Path(dataset.folder).iterdir():
+        tf.io.gfile.copy(str(path), f"{url}/{path.name}", overwrite=True)
+    there = MultiResolutionDataset(url, max_label_size="full")
+    expected = numbers(dataset, 60)
+    for megabytes in (0, 1):
+        np.testing.assert_array_equal(numbers(there, 60, cache_megabytes=megabytes), expected)
+
+
 def test_static_shapes(dataset):
     images, labels = training_pipeline(dataset, 8, 7, seed=0).element_spec
     assert images.shape == (7, 8, 8, 3) and labels.shape == (7, 1)
@@ -102,6 +200,8 @@ def test_order_never_changes():
         ({"seed": -1}, "seed must be at least 0; received -1"),
         ({"start": -5}, "start must be at least 0; received -5"),
         ({"shuffle_megabytes": 0}, "shuffle_megabytes must hold an image"),
+        ({"num_workers": 3}, "worker 0 of 3 has no equal share of minibatches of 4"),
+        ({"worker": 2, "num_workers": 2}, "worker 2 of 2"),
     ],
 )
 def test_arguments_out_of_range(dataset, options, words):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.datasets import load_sample_images
 
-from datasets.tfrecords import DatasetError, MultiResolutionDataset, MultiResolutionWriter, shuffled_order
+from datasets.errors import DatasetError
+from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter, shuffled_order
 
 
 def random_images(count, side, channels, seed=0):
