@@ -23,6 +23,7 @@ from datasets.records import is_url
 from dnnlib.cli import Group, fail
 from dnnlib.files import check_new_folder
 
+INTERRUPTED = 130  # what shells expect of a program that Ctrl-C has ended
 MAX_SKIPPED = 20
 MAX_LABEL_NAMES = 5
 OUT_HELP = "OUT is the folder to create: data/NAME, to be used as run_training.py --dataset=NAME."
@@ -55,12 +56,15 @@ def main(context):
 
 
 def command(function):
-    """A command of the tool; wrong input ends it with exit code 2 and one line."""
+    """A command of the tool; wrong input ends it with exit code 2 and one line, Ctrl-C with one line."""
 
     @functools.wraps(function)
     def run(*args, **kwargs):
         try:
             return function(*args, **kwargs)
+        except KeyboardInterrupt:
+            click.echo("Stopped; nothing incomplete is left.", err=True)
+            raise SystemExit(INTERRUPTED) from None
         except BrokenPipeError:
             raise  # `| head` has seen enough: click ends quietly
         except OSError as error:
@@ -246,7 +250,12 @@ def create_ffhq(source, metadata, split):
     return ffhq.ffhq(source, metadata=metadata, split=split)
 
 
-@create_command(SOURCE, click.option("--attributes", type=FILE, help="The list of 40 attributes, which become labels."))
+@create_command(
+    SOURCE,
+    click.option(
+        "--attributes", type=FILE, help="The list of 40 attributes, which become labels.  [default: no labels]"
+    ),
+)
 def create_celebahq(source, attributes):
     """From CelebA-HQ's 30,000 images.
 
@@ -386,7 +395,7 @@ def align_faces(out, pictures, landmarks, output_size, transform_size, workers, 
     )
     click.echo(f"Cut out {aligned.num_faces:,} faces to {out}; {aligned.contact_sheet} shows some.")
     if aligned.num_without_landmarks:
-        click.echo(f"{aligned.num_without_landmarks:,} pictures have no landmarks.")
+        click.echo(f"Left out, as they have no landmarks: {aligned.num_without_landmarks:,} of the pictures.")
     report_skipped(aligned.skipped)
 
 
@@ -396,7 +405,10 @@ DATASET = click.argument("dataset", type=click.Path())
 @command
 @DATASET
 def info(dataset):
-    """Say what a data set holds."""
+    """Say what a data set holds.
+
+    DATASET is its folder, data/NAME.
+    """
     click.echo(views.describe(dataset))
 
 
@@ -405,8 +417,8 @@ def info(dataset):
 def verify(dataset):
     """Prove a data set good, or say what is wrong with it.
 
-    Every file is compared with its checksum, every record is read, every resolution is compared with the largest, and
-    the labels are counted. The exit code is 1 if something is wrong.
+    DATASET is its folder, data/NAME. Every file is compared with its checksum, every record is read, every resolution
+    is compared with the largest, and the labels are counted. The exit code is 1 if something is wrong.
     """
     result = verification.verify(dataset)
     for line in (*result.problems, *result.notes):
@@ -425,7 +437,7 @@ def verify(dataset):
 def extract(dataset, out, resolution, max_images):
     """Write a data set's images as PNG files.
 
-    OUT is the folder to create. Labels become OUT/dataset.json, as create-from-images reads it.
+    DATASET is its folder, and OUT the one to create. Labels become OUT/dataset.json, as create-from-images reads it.
     """
     count = views.extract(dataset, out, resolution=resolution, max_images=max_images)
     click.echo(f"Wrote {count:,} images to {out}.")
@@ -437,7 +449,8 @@ def extract(dataset, out, resolution, max_images):
 def compare(first, second):
     """Compare two data sets image by image.
 
-    How they are encoded, and in how many files, does not matter. The exit code is 1 if they differ.
+    FIRST and SECOND are their folders. How the images are encoded, and in how many files, does not matter. The exit
+    code is 1 if they differ.
     """
     differences = verification.compare(first, second)
     for line in differences:
@@ -457,7 +470,7 @@ def compare(first, second):
 def preview(dataset, output, resolution):
     """Draw a contact sheet of the first images.
 
-    It is a PNG file, in which as many images as fit a screen stand side by side.
+    DATASET is the data set's folder. The sheet is a PNG file with as many of the images as fit a screen.
     """
     views.preview(dataset, output, resolution=resolution)
     click.echo(f"Wrote {output}.")
@@ -470,7 +483,7 @@ def preview(dataset, output, resolution):
 def shard(dataset, out, shards):
     """Copy a data set into more or fewer files.
 
-    OUT is the folder to create. The images stay as they are encoded.
+    DATASET is its folder, and OUT the one to create. The images stay as they are encoded.
     """
     reshard.reshard(dataset, out, shards)
     click.echo(f"Wrote {out}.")

@@ -102,7 +102,7 @@ def open_level(paths, side):
     num_images = sum(file.num_records for file in files)
     for shard, (file, facts) in enumerate(opened):
         expected = len(range(shard, num_images, len(files)))
-        if file.num_records != expected or facts[:2] != (shape, encoding):
+        if file.num_records != expected or facts[:2] != (shape, encoding) or file.record_bytes != files[0].record_bytes:
             raise DatasetError(
                 f"{file.path} holds {file.num_records} images, {facts[1]}, where {expected}, {encoding}, would fit the "
                 "other files of its level: one is truncated or foreign. Create or copy them again."

@@ -9,17 +9,18 @@ Where a level is spread over several files, neighbouring images are in different
 import functools
 import math
 import re
-import threading
 
 import numpy as np
 import tensorflow as tf
 
 from datasets.errors import DatasetError
-from datasets.tfrecords import aligned_empty
+from datasets.reading import aligned_empty
 
-# Small batches are read together until they have this size, or this number.
-_READ_BYTES = 2**21
+# Small batches are read together until they have this size, for which NumPy asks for huge pages, or this number.
+_READ_BYTES = 2**23
 _MAX_BATCHES = 64
+# Batches that wait for the trainer, besides those that are being read.
+_READY = 2
 
 
 def epoch_order(num_images, window, seed, epoch):
@@ -95,9 +96,7 @@ def training_pipeline(
     image_shape = tuple(dataset.level(resolution).shape)
     image_bytes = math.prod(image_shape)
     cached = dataset.num_images * image_bytes <= cache_megabytes * 2**20
-    load = functools.partial(dataset.read_images, resolution)
-    if cached:
-        load = _Cache(dataset, resolution).read_images
+    load = functools.partial(_read_kept, dataset) if cached else dataset.read_images
     # Small batches are read several at a time: Python is slow to enter, and its threads wait for one another.
     batches = max(1, min(_MAX_BATCHES, _READ_BYTES // (share * image_bytes)))
     lead = (batches, share) if batches > 1 else (share,)
@@ -107,7 +106,7 @@ def training_pipeline(
     def read(first_item):
         items = first_item + minibatch * np.arange(batches)[:, np.newaxis] + share * worker + np.arange(share)
         indices = stream_indices(items.ravel())
-        return load(indices).reshape(*lead, *image_shape), indices.reshape(lead)
+        return load(resolution, indices).reshape(*lead, *image_shape), indices.reshape(lead)
 
     def load_batches(first_item):
         # Not stateful: the result depends on the item's number only, so batches may be read in parallel.
@@ -124,7 +123,7 @@ def training_pipeline(
     options.experimental_warm_start = True
     # Workers have their own shares already.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return stream.prefetch(tf.data.AUTOTUNE).with_options(options)
+    return stream.prefetch(_READY).with_options(options)
 
 
 def indices_of_items(dataset, seed, shuffle_megabytes):
@@ -166,22 +165,9 @@ def dataset_error(error):
     return DatasetError(found[1]) if found else None
 
 
-class _Cache:
-    """A level in memory, read when it is first needed."""
-
-    def __init__(self, dataset, resolution):
-        self._dataset, self._resolution = dataset, resolution
-        self._lock = threading.Lock()
-        self._images = None
-
-    def read_images(self, indices):
-        with self._lock:
-            if self._images is None:
-                dataset, resolution = self._dataset, self._resolution
-                images = np.empty((dataset.num_images, *dataset.level(resolution).shape), np.uint8)
-                for batch in dataset.batches(resolution):
-                    images[batch.start : batch.stop] = dataset.read_images(resolution, batch)
-                self._images = images
-        batch = aligned_empty((len(indices), *self._images.shape[1:]))
-        # Any mode but the default one writes straight into `out`; all indices are in range.
-        return np.take(self._images, indices, axis=0, out=batch, mode="clip")
+def _read_kept(dataset, resolution, indices):
+    """As `read_images`, of a level that is kept in memory."""
+    images = dataset.keep_level(resolution)
+    batch = aligned_empty((len(indices), *images.shape[1:]))
+    # Any mode but the default one writes straight into `out`; all indices are in range.
+    return np.take(images, indices, axis=0, out=batch, mode="clip")

@@ -19,6 +19,7 @@ from datasets.errors import DatasetError
 from datasets.pyramid import ENCODINGS
 
 HEADER_BYTES = 12
+_MASK = np.uint32(0xA282EAD8)
 FRAME_BYTES = 16
 # What frame and Example add to the image, at most, in the files that we write.
 RECORD_OVERHEAD = 96
@@ -36,9 +37,13 @@ def header(length):
     return packed + _masked_crc(packed)
 
 
+def masked(crc):
+    """Returns the form in which a TFRecord file holds CRC-32C checksums, uint32 [N]."""
+    return (crc >> 15 | crc << 17) + _MASK
+
+
 def _masked_crc(data):
-    crc = google_crc32c.value(data)
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+    return masked(np.array([google_crc32c.value(data)], np.uint32)).astype("<u4").tobytes()
 
 
 def read_record(file, offset, size):

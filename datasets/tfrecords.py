@@ -11,16 +11,16 @@ That is the original's format. What this project adds is optional, and recognise
     <name>-manifest.json                   what was written, with the size and SHA-256 of each file
 """
 
-import contextlib
 import os
+import threading
 
 import numpy as np
 import tensorflow as tf
 
 from datasets.errors import DatasetError
 from datasets.levels import find_levels, open_level
-from datasets.pyramid import decode, describe_shape
-from datasets.records import load_array, open_file, parse, read_record
+from datasets.reading import read_level
+from datasets.records import load_array
 from datasets.writer import MultiResolutionWriter, shuffled_order
 
 __all__ = ["MultiResolutionDataset", "MultiResolutionWriter", "shuffled_order"]
@@ -76,6 +76,7 @@ class MultiResolutionDataset:
         self.num_channels = largest.shape[2]
         self.labels = _load_labels(self.file("rxx.labels"), self.num_images, max_label_size)
         self.label_size = self.labels.shape[1]
+        self._kept, self._lock = {}, threading.Lock()
         self.label_names = _load_names(self.file("labels.txt"), self.label_size)
 
     def file(self, suffix):
@@ -116,60 +117,23 @@ class MultiResolutionDataset:
         Raises:
             DatasetError: A record is damaged; the message names its file and its index.
         """
-        level = self.level(resolution)
-        images = aligned_empty((len(indices), *level.shape))
-        for image, data in zip(images, self.read_data(resolution, indices), strict=True):
-            if level.encoding == "raw":
-                # Plane by plane: three passes of NumPy are five times as fast as one transposed copy.
-                planes = np.frombuffer(data, np.uint8).reshape(level.shape[2], *level.shape[:2])
-                np.stack(list(planes), axis=-1, out=image)
-            else:
-                image[:] = data
+        return read_level(self.level(resolution), indices)
+
+    def keep_level(self, resolution):
+        """Returns all images of a level, uint8 [num_images, R, R, C], which stay in memory.
+
+        Two levels stay, the last ones that were asked for: that of the training, and the next.
+        """
+        with self._lock:
+            images = self._kept.pop(resolution, None)
+            if images is None:
+                images = np.empty((self.num_images, *self.level(resolution).shape), np.uint8)
+                for batch in self.batches(resolution):
+                    images[batch.start : batch.stop] = self.read_images(resolution, batch)
+            self._kept[resolution] = images
+            for oldest in list(self._kept)[:-2]:
+                del self._kept[oldest]
         return images
-
-    def read_data(self, resolution, indices):
-        """Yields what the records hold: of raw ones the bytes [C, H, W], of others the decoded image, [H, W, C]."""
-        level = self.level(resolution)
-        before, after = level.around
-        end = len(before) + int(np.prod(level.shape))
-        with contextlib.ExitStack() as stack:
-            opened = {}
-            for index in map(int, indices):
-                number, shard = divmod(index, len(level.files))
-                file = level.files[shard]
-                if shard not in opened:
-                    opened[shard] = stack.enter_context(open_file(file.path))
-                record = read_record(opened[shard], *file.place(number))
-                if record is None:
-                    raise DatasetError(_damage(file, number, "its checksum is wrong or it is cut off"))
-                if level.encoding == "raw" and record.startswith(before) and record[end:] == after:
-                    yield memoryview(record)[len(before) : end]
-                    continue
-                example = parse(record)
-                if example is None or example[0] != level.shape or example[2] != level.encoding:
-                    raise DatasetError(_damage(file, number, "it holds no image of this level"))
-                if level.encoding == "raw":
-                    yield example[1]
-                    continue
-                try:
-                    image = decode(example[1], level.encoding)
-                except DatasetError as error:
-                    raise DatasetError(_damage(file, number, f"it {error}")) from error
-                if list(image.shape) != level.shape:
-                    raise DatasetError(_damage(file, number, f"it holds {describe_shape(image.shape)}"))
-                yield image
-
-
-def _damage(file, number, reason):
-    return f"{file.path} is damaged at record {number}: {reason}. Create or copy the file again."
-
-
-def aligned_empty(shape):
-    """Returns an uninitialised uint8 array on a 64-byte border, which TensorFlow takes over without a copy."""
-    size = int(np.prod(shape))
-    buffer = np.empty(size + 64, np.uint8)
-    start = -buffer.ctypes.data % 64
-    return buffer[start : start + size].reshape(shape)
 
 
 def _load_labels(path, num_images, max_label_size):
