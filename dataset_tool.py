@@ -17,26 +17,17 @@ from datasets import alignment, celeba, cifar, ffhq, hdf5, images, lsun, mnist, 
 from datasets import verify as verification
 from datasets.convert import create_dataset, plan_dataset
 from datasets.digits import digits
-from datasets.errors import DatasetError
 from datasets.pyramid import ENCODINGS, describe_shape
 from datasets.records import is_url
-from dnnlib.cli import Group, fail
+from dnnlib.cli import Group, one_line_errors
 from dnnlib.files import check_new_folder
 
-INTERRUPTED = 130  # what shells expect of a program that Ctrl-C has ended
 MAX_SKIPPED = 20
 MAX_LABEL_NAMES = 5
 OUT_HELP = "OUT is the folder to create: data/NAME, to be used as run_training.py --dataset=NAME."
 
 
-class Tool(Group):
-    """Lists its commands in the order of this file: what makes data sets, then what looks at them."""
-
-    def list_commands(self, context):
-        return list(self.commands)
-
-
-@click.group(cls=Tool, invoke_without_command=True, context_settings={"show_default": True, "max_content_width": 110})
+@click.group(cls=Group, invoke_without_command=True, context_settings={"show_default": True, "max_content_width": 110})
 @click.pass_context
 def main(context):
     """Make, check and look at data sets for run_training.py.
@@ -56,24 +47,8 @@ def main(context):
 
 
 def command(function):
-    """A command of the tool; wrong input ends it with exit code 2 and one line, Ctrl-C with one line."""
-
-    @functools.wraps(function)
-    def run(*args, **kwargs):
-        try:
-            return function(*args, **kwargs)
-        except KeyboardInterrupt:
-            click.echo("Stopped; nothing incomplete is left.", err=True)
-            raise SystemExit(INTERRUPTED) from None
-        except BrokenPipeError:
-            raise  # `| head` has seen enough: click ends quietly
-        except OSError as error:
-            known = error.filename and error.strerror
-            fail(f"{error.filename} cannot be used: {error.strerror}. Give another path." if known else error)
-        except (DatasetError, ValueError) as error:
-            fail(error)
-
-    return main.command(name=function.__name__.replace("_", "-"))(run)
+    """A command of the tool, named like the function."""
+    return main.command(name=function.__name__.replace("_", "-"))(one_line_errors(function))
 
 
 def check_local(context, parameter, path):
@@ -107,6 +82,7 @@ ON_ERROR = click.option(
     default="stop",
     help="What to do at a file that cannot be used; those that are skipped are listed at the end, with the reasons.",
 )
+BACKGROUND = click.option("--background", help="Colour to lay under transparent pixels: white.  [default: refuse them]")
 CREATE_OPTIONS = (
     click.option("--max-images", type=click.IntRange(min=1), help="Take so many of the first images.  [default: all]"),
     click.option(
@@ -139,11 +115,11 @@ def create_command(*parameters, shuffle=True):
             check_new_folder(out)  # before the source is looked through, which can take minutes
             source = function(**source_options)
             options = {"shuffle": shuffle, "max_images": max_images, "encoding": encoding, "quality": quality}
-            options |= {"on_error": on_error}
+            options |= {"shards": shards, "on_error": on_error}
             if dry_run:
                 describe_plan(out, source, plan_dataset(out, source, **options))
             else:
-                create(out, source, shards=shards, workers=workers, **options)
+                create(out, source, workers=workers, **options)
 
         run.__doc__ = f"{inspect.getdoc(function)}\n\n{OUT_HELP}"
         for parameter in reversed((OUT, *parameters, shuffle_option, *CREATE_OPTIONS)):
@@ -215,7 +191,7 @@ SIDE = {"type": click.IntRange(min=4), "callback": check_power_of_two}
         help="Cut the largest square out of the middle, or refuse images that are not square.",
     ),
     click.option("--resize", type=click.Choice(["box", "lanczos"]), default="lanczos", help="Filter of --resolution."),
-    click.option("--background", help="Colour to lay under transparent pixels: white.  [default: refuse them]"),
+    BACKGROUND,
     click.option("--labels", type=click.Choice(["auto", "none"]), default="auto", help="Look for labels, or do not."),
 )
 def create_from_images(source, resolution, crop, resize, background, labels):
@@ -233,6 +209,7 @@ def create_from_images(source, resolution, crop, resize, background, labels):
         resize=resize,
         background=background,
         labels=labels,
+        max_images=common_option("max_images"),
         on_error=common_option("on_error"),
     )
 
@@ -373,9 +350,10 @@ def create_digits():
 @click.argument("landmarks", type=FILE)
 @click.option("--output-size", type=click.IntRange(min=4), default=1024, help="Side of the aligned faces.")
 @click.option("--transform-size", type=click.IntRange(min=4), default=4096, help="Side at which they are sampled.")
+@BACKGROUND
 @WORKERS
 @ON_ERROR
-def align_faces(out, pictures, landmarks, output_size, transform_size, workers, on_error):
+def align_faces(out, pictures, landmarks, output_size, transform_size, background, workers, on_error):
     """Cut faces out of pictures as FFHQ does.
 
     The faces in the folder PICTURES become PNG files in the folder OUT, from which create-from-images makes a data set.
@@ -390,6 +368,7 @@ def align_faces(out, pictures, landmarks, output_size, transform_size, workers, 
         landmarks,
         output_size=output_size,
         transform_size=transform_size,
+        background=background,
         workers=workers,
         on_error=on_error,
     )

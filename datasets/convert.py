@@ -16,7 +16,7 @@ from datasets.pool import num_cores, process_map
 from datasets.pyramid import check_image_shape, num_levels
 from datasets.records import RECORD_OVERHEAD
 from datasets.source import encode_images
-from datasets.tfrecords import MultiResolutionWriter, shuffled_order
+from datasets.writer import MultiResolutionWriter, check_shards, shuffled_order
 from dnnlib.files import check_new_folder
 
 # What one task of a worker returns, about; it bounds memory, and is large enough for the transfer not to count.
@@ -50,7 +50,7 @@ class Created(NamedTuple):
     skipped: list
 
 
-def plan_dataset(out, source, *, shuffle=True, max_images=None, encoding="raw", quality=95, on_error="stop"):
+def plan_dataset(out, source, *, shuffle=True, max_images=None, encoding="raw", quality=95, shards=1, on_error="stop"):
     """Looks at a source without writing anything; arguments and errors are those of `create_dataset`.
 
     Returns:
@@ -59,6 +59,7 @@ def plan_dataset(out, source, *, shuffle=True, max_images=None, encoding="raw", 
     check_new_folder(out)
     count = min(source.num_images, max_images or source.num_images)
     order = shuffled_order(count) if shuffle else np.arange(count)
+    check_shards(shards, count)
     labels = _ordered_labels(source, order)
     shape = _first_shape(source, order, on_error)
     num_bytes = _estimate_bytes(source, order, shape, encoding, quality)
@@ -96,7 +97,7 @@ def create_dataset(out, source, *, shards=1, workers=None, encoding="raw", quali
         DatasetError: An image cannot be used, labels do not fit, or the disk is too small.
         FileExistsError: `out` exists, or the remains of a killed run do.
     """
-    plan = plan_dataset(out, source, encoding=encoding, quality=quality, on_error=on_error, **options)
+    plan = plan_dataset(out, source, encoding=encoding, quality=quality, shards=shards, on_error=on_error, **options)
     task_images = max(1, min(_MAX_TASK_IMAGES, _TASK_BYTES // int(math.prod(plan.shape) * 4 / 3)))
     parts = (plan.order[start : start + task_images].tolist() for start in range(0, len(plan.order), task_images))
     tasks = ([source.fetch(index) for index in part] for part in parts)

@@ -20,7 +20,15 @@ _MAX_NUMBER = float(np.finfo(np.float32).max)
 
 
 def from_images(
-    source, *, resolution=None, crop="none", resize="lanczos", background=None, labels="auto", on_error="stop"
+    source,
+    *,
+    resolution=None,
+    crop="none",
+    resize="lanczos",
+    background=None,
+    labels="auto",
+    max_images=None,
+    on_error="stop",
 ):
     """Returns the Source of picture files: PNG, JPEG, BMP, WebP or TIFF, sorted by path.
 
@@ -37,6 +45,7 @@ def from_images(
             numbers or as lists of numbers, with their names, if any, as "label_names"), or else the folders at the root
             as classes, if all files are in one of at least two; folders named by five digits are none. "none" takes no
             labels.
+        max_images: How many of the first images will be wanted, so that no other headers are read; None for all.
         on_error: "stop" at the first header that cannot be used, or "skip" it: the conversion meets it again.
 
     Raises:
@@ -47,7 +56,7 @@ def from_images(
     pictures.check_background(background)
     listing = list_pictures(source)
     values, label_names = _labels(listing) if labels == "auto" else (None, None)
-    side, channels = _check_headers(listing, resolution, crop, on_error)
+    side, channels = _check_headers(listing, max_images, resolution, crop, on_error)
     return Source(
         num_images=len(listing),
         name=listing.name,
@@ -76,11 +85,12 @@ def _decode(side, channels, resolution, crop, filter, background, fetched):
     return square if len(square) == side else pictures.resize(square, side, side, filter)
 
 
-def _check_headers(listing, resolution, crop, on_error):
+def _check_headers(listing, max_images, resolution, crop, on_error):
     """Returns the side and the number of channels that most images will have."""
     kinds = collections.Counter()
     firsts, error = {}, None
-    for index in tqdm(range(len(listing)), desc="Checking", unit="img", disable=None):
+    count = min(len(listing), max_images or len(listing))
+    for index in tqdm(range(count), desc="Checking", unit="img", disable=None):
         try:
             with open_file(listing.fetch(index)) as file:
                 width, height, channels = pictures.read_size(file)

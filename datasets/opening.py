@@ -31,7 +31,7 @@ def open_dataset(name, data_dir="data", resolution=None, max_label_size=0):
         if name != "digits":
             raise DatasetError(
                 f"There is no data set {name!r} in {data_dir}; {_describe_existing(data_dir)}. Create it from a folder "
-                f"of images with python dataset_tool.py create-from-images {folder} FOLDER, or use 'digits', which "
+                f"of images with python dataset_tool.py create-from-images {folder} SOURCE, or use 'digits', which "
                 "creates itself."
             )
         click.echo(f"Creating {folder} from scikit-learn's 1,797 handwritten digits, once.")

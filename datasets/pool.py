@@ -1,6 +1,7 @@
 """Work on all cores, by processes or threads, that keeps its order and a bound on memory."""
 
 import collections
+import contextlib
 import os
 import signal
 import threading
@@ -38,6 +39,8 @@ def process_map(function, tasks, workers):
     # loky, because it starts workers that do not import the main script, and with it TensorFlow, as `spawn` would; and
     # that share no locks with this process's threads, as `fork` would.
     with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(os.getpid(),)) as executor:
+        with _ignored_interrupts():
+            executor.submit(os.getpid)  # starts the workers
         try:
             yield from _in_order(executor, function, tasks, 2 * workers)
         except TerminatedWorkerError as error:
@@ -70,9 +73,24 @@ def _in_order(executor, function, tasks, limit):
             future.cancel()
 
 
+@contextlib.contextmanager
+def _ignored_interrupts():
+    """Ignores Ctrl-C, which goes to all processes of a terminal, while workers start: they inherit that.
+
+    Without it their imports would be interrupted, each with a traceback, and loky's start would not end well.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only there Python takes signals
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _start_worker(parent):
-    """Makes a worker follow the main process: it ends the pool at Ctrl-C, and takes the workers with it if killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it goes to all processes of a terminal
+    """Makes a worker end with the main process, also when that is killed."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

@@ -11,7 +11,7 @@ from datasets.errors import DatasetError
 from datasets.manifest import find_manifests, load_manifest
 from datasets.records import open_file, parse, read_record
 from datasets.tfrecords import MultiResolutionDataset
-from datasets.writer import MultiResolutionWriter
+from datasets.writer import MultiResolutionWriter, check_shards
 
 # What the writer makes itself.
 _WRITTEN = re.compile(r"-(r\d\d.*\.(tfrecords|index)|rxx\.labels|labels\.txt|manifest\.json)")
@@ -33,6 +33,7 @@ def reshard(folder, out, shards):
         FileExistsError: `out` exists.
     """
     dataset = MultiResolutionDataset(folder, max_label_size="full")
+    check_shards(shards, dataset.num_images)
     levels = [dataset.level(side) for side in dataset.resolutions]
     encodings = sorted({level.encoding for level in levels})
     if len(encodings) > 1:

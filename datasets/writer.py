@@ -21,6 +21,12 @@ def shuffled_order(num_images):
     return order
 
 
+def check_shards(shards, num_images):
+    """Raises DatasetError if there are more shards than images, unless there are no images at all."""
+    if shards > num_images > 0:
+        raise DatasetError(f"{num_images} images cannot be spread over {shards} shards. Choose fewer with --shards.")
+
+
 class MultiResolutionWriter:
     """Writes a data set, all levels at once; nothing appears under its name before it is complete.
 
@@ -130,9 +136,9 @@ class MultiResolutionWriter:
             file.close()
         if error_type is not None:
             return
-        if self.num_images < self.shards:
-            images = f"{self.num_images} images for {self.shards} shards" if self.num_images else "no images"
-            raise DatasetError(f"{self.folder} was given {images}, so it was not created. Add more images.")
+        if not self.num_images:
+            raise DatasetError(f"{self.folder} was given no images, so it was not created. Add at least one.")
+        check_shards(self.shards, self.num_images)
         files = {file.path.name: file.facts() for file in self._files.values()}
         if self.encoding != "raw":
             for file in self._files.values():

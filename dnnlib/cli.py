@@ -1,6 +1,10 @@
 """What all doors share: wrong input ends with exit code 2 and one line."""
 
+import functools
+
 import click
+
+_INTERRUPTED = 130  # what shells expect of a program that Ctrl-C has ended
 
 
 class _OneLineErrors:
@@ -9,6 +13,8 @@ class _OneLineErrors:
     def make_context(self, *args, **kwargs):
         try:
             return super().make_context(*args, **kwargs)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
         except click.UsageError as error:
             error.ctx = None
             raise
@@ -19,9 +25,12 @@ class Command(_OneLineErrors, click.Command):
 
 
 class Group(_OneLineErrors, click.Group):
-    """A group of commands whose usage errors are one line."""
+    """A group of commands whose usage errors are one line; help lists them in the order of the program."""
 
     command_class = Command
+
+    def list_commands(self, ctx):
+        return list(self.commands)
 
     def resolve_command(self, ctx, args):
         try:
@@ -29,6 +38,27 @@ class Group(_OneLineErrors, click.Group):
         except click.UsageError as error:
             error.ctx = None
             raise
+
+
+def one_line_errors(function):
+    """Wraps a command: wrong input (ValueError, OSError) ends with exit code 2, Ctrl-C with 130; both in one line."""
+
+    @functools.wraps(function)
+    def run(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except KeyboardInterrupt:
+            click.echo("Stopped; nothing incomplete is left.", err=True)
+            raise SystemExit(_INTERRUPTED) from None
+        except BrokenPipeError:
+            raise  # `| head` has seen enough: click ends quietly
+        except OSError as error:
+            known = error.filename and error.strerror
+            fail(f"{error.filename} cannot be used: {error.strerror}. Give another path." if known else error)
+        except ValueError as error:
+            fail(error)
+
+    return run
 
 
 def fail(error):

@@ -254,10 +254,10 @@ def published(tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp("published")
     made = {}
-    faces = write_ffhq(folder / "images1024x1024", validation=[1, 3, 6])
+    faces = write_ffhq(folder / "images1024x1024", validation=[1, 3, 6, 7])
     metadata = f"--metadata={folder / 'ffhq-dataset-v2.json'}"
     given = [folder / "images1024x1024", metadata, "--split=validation"]
-    made["create-ffhq"] = given, faces[[1, 3, 6]], None, None, True
+    made["create-ffhq"] = given, faces[[1, 3, 6, 7]], None, None, True
 
     attributes = ["Bald", "Smiling", "Young"]
     faces, labels = write_celebahq(folder / "CelebA-HQ-img", attributes)
@@ -267,9 +267,9 @@ def published(tmp_path_factory):
     faces = write_celeba(folder / "img_align_celeba")
     made["create-celeba"] = [folder / "img_align_celeba"], faces, None, None, True
 
-    rooms = write_lsun(folder / "bedroom", noise(3, 16, 20, 3))
+    rooms = write_lsun(folder / "bedroom", noise(4, 16, 20, 3))
     made["create-lsun"] = [folder / "bedroom", "--resolution=16"], rooms[:, :, 2:18], None, None, False
-    cars = write_lsun(folder / "car", noise(3, 12, 16, 3))
+    cars = write_lsun(folder / "car", noise(4, 12, 16, 3))
     bars = np.pad(cars, ((0, 0), (2, 2), (0, 0), (0, 0)))
     made["create-lsun-wide"] = [folder / "car", "--width=16", "--height=12"], bars, None, None, False
 
@@ -441,7 +441,7 @@ def test_help_of_a_command(name):
         (["create-from-images", "{out}", "{in}", "--encoding=gif"], ["--encoding", "'gif'", "'jpeg'"]),
         (["create-from-images", "{out}", "{in}", "--quality=101"], ["--quality", "101"]),
         (["create-from-images", "{out}", "{in}", "--shards=0"], ["--shards", "0"]),
-        (["create-from-images", "{out}", "{in}", "--shards=9"], ["8 images for 9 shards"]),
+        (["create-from-images", "{out}", "{in}", "--shards=9"], ["8 images cannot be spread over 9 shards"]),
         (["create-from-images", "{out}", "{in}", "--workers=0"], ["--workers", "0"]),
         (["create-from-images", "{out}", "{in}", "--on-error=hope"], ["--on-error", "'hope'", "'skip'"]),
         (["create-from-images", "gs://bucket/cats", "{in}"], ["OUT", "gs://bucket/cats", "not on this machine"]),
@@ -466,7 +466,7 @@ def test_help_of_a_command(name):
         (["preview", "{data}", "--output={out}/a.png"], ["--output", "{out}", "Create it first"]),
         (["preview", "{data}", "--output={in}"], ["--output", "{in}", "directory"]),
         (["shard", "{data}", "{out}"], ["Missing option '--shards'"]),
-        (["shard", "{data}", "{out}", "--shards=9"], ["8 images for 9 shards"]),
+        (["shard", "{data}", "{out}", "--shards=9"], ["8 images cannot be spread over 9 shards"]),
         (["shard", "{data}", "{data}", "--shards=2"], ["{data} already exists"]),
     ],
     ids=lambda value: " ".join(value) if "create" in value[0] or value[0] in COMMANDS else "",

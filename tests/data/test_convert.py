@@ -180,6 +180,27 @@ def test_worker_that_dies():
         list(process_map(os._exit, [1, 1, 1], workers=2))
 
 
+def test_workers_need_no_tensorflow():
+    """Every source's decode function, and what a task runs, is in a module that does without."""
+    modules = [
+        "alignment",
+        "celeba",
+        "cifar",
+        "digits",
+        "ffhq",
+        "hdf5",
+        "images",
+        "lsun",
+        "mnist",
+        "pictures",
+        "source",
+        "svhn",
+    ]
+    imports = ", ".join(f"datasets.{module}" for module in modules.split())
+    command = [sys.executable, "-c", f"import sys, {imports}; print('tensorflow' in sys.modules)"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout == "False\n"
+
+
 SLOW = """
 import time, numpy as np
 from datasets.convert import create_dataset

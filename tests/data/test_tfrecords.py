@@ -418,7 +418,7 @@ def test_writer_shows_nothing_until_it_is_done(tmp_path):
 
 
 def test_fewer_images_than_shards(tmp_path):
-    with pytest.raises(DatasetError, match="2 images for 3 shards"):
+    with pytest.raises(DatasetError, match="2 images cannot be spread over 3 shards"):
         write(tmp_path / "out", random_images(2, 4, 1), shards=3)
     assert not list(tmp_path.iterdir())
 

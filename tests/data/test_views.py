@@ -223,7 +223,7 @@ def test_reshard_stops_at_damage(tmp_path):
 
 def test_reshard_refuses_more_files_than_images(tmp_path):
     folder = write(tmp_path / "faces", random_images(3, 8, 1))
-    with pytest.raises(DatasetError, match="3 images for 4 shards"):
+    with pytest.raises(DatasetError, match="3 images cannot be spread over 4 shards"):
         reshard(folder, tmp_path / "out", 4)
     assert not (tmp_path / "out").exists()
 
