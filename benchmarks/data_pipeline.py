@@ -133,9 +133,9 @@ def measure_encodings(folder):
 
 def measure_conversion(folder):
     """Prints how fast PNG files become a data set with one process, and with one a core."""
-    pictures = save_pictures(folder / "pictures", 150, 1024)
+    pictures = save_pictures(folder / "pictures", 300, 1024)
     click.echo(
-        f"\nConversion of 150 PNG files of 1024x1024, images/s, with the start of the processes ({num_cores()} cores)"
+        f"\nConversion of 300 PNG files of 1024x1024, images/s, with the start of the processes ({num_cores()} cores)"
     )
     for encoding in ENCODINGS:
         best = {}
@@ -144,7 +144,7 @@ def measure_conversion(folder):
             create_dataset(folder / "made", from_images(pictures), workers=workers, encoding=encoding)
             best[workers] = min(best.get(workers, 1e9), time.perf_counter() - start)
             shutil.rmtree(folder / "made")
-        one, all_cores = (150 / best[workers] for workers in (1, num_cores()))
+        one, all_cores = (300 / best[workers] for workers in (1, num_cores()))
         click.echo(
             f"{encoding:<5} one process {one:6.1f}    one a core {all_cores:6.1f}    {all_cores / one:.2f} times"
         )

@@ -17,7 +17,7 @@ from datasets.errors import DatasetError
 from datasets.reading import aligned_empty
 
 # Small batches are read together until they have this size, for which NumPy asks for huge pages, or this number.
-_READ_BYTES = 2**23
+_READ_BYTES = 2**24
 _MAX_BATCHES = 64
 # Batches that wait for the trainer, besides those that are being read.
 _READY = 2

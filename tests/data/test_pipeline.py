@@ -80,7 +80,8 @@ def test_cache_changes_nothing(dataset, megabytes):
     np.testing.assert_array_equal(numbers(dataset, 120, cache_megabytes=megabytes), whole)
 
 
-def test_cached_level_is_read_once(dataset, monkeypatch):
+def test_cached_level_is_read_once(tmp_path, monkeypatch):
+    dataset = create(tmp_path / "numbers")
     read, lock = [], threading.Lock()
 
     def read_images(resolution, indices, original=dataset.read_images):
@@ -90,6 +91,17 @@ def test_cached_level_is_read_once(dataset, monkeypatch):
 
     monkeypatch.setattr(dataset, "read_images", read_images)
     numbers(dataset, 5 * NUM_IMAGES)
+    np.testing.assert_array_equal(read, np.arange(NUM_IMAGES))
+    read.clear()
+    numbers(dataset, 5 * NUM_IMAGES, start=17)
+    assert not read
+    # Of three levels, the two that were asked for last are kept.
+    numbers(dataset, 1, resolution=4)
+    numbers(dataset, 1, resolution=16)
+    read.clear()
+    numbers(dataset, 1, resolution=4)
+    assert not read
+    numbers(dataset, 1)
     np.testing.assert_array_equal(read, np.arange(NUM_IMAGES))
     read.clear()
     numbers(dataset, 2 * NUM_IMAGES, cache_megabytes=0)
