@@ -19,7 +19,7 @@ from datasets.reading import aligned_empty
 # Small batches are read together until they have this size, for which NumPy asks for huge pages, or this number.
 _READ_BYTES = 2**24
 _MAX_BATCHES = 64
-# Batches that wait for the trainer, besides those that are being read.
+# Batches that wait for the trainer, at least, besides those that are being read.
 _READY = 2
 
 
@@ -108,22 +108,26 @@ def training_pipeline(
         indices = stream_indices(items.ravel())
         return load(resolution, indices).reshape(*lead, *image_shape), indices.reshape(lead)
 
+    labels = tf.constant(dataset.labels)
+
     def load_batches(first_item):
         # Not stateful: the result depends on the item's number only, so batches may be read in parallel.
         images, indices = tf.numpy_function(read, [first_item], (tf.uint8, tf.int64), stateful=False)
-        return tf.ensure_shape(images, (*lead, *image_shape)), tf.ensure_shape(indices, lead)
+        images, indices = tf.ensure_shape(images, (*lead, *image_shape)), tf.ensure_shape(indices, lead)
+        return (images, tf.gather(labels, indices)) if dataset.label_size else images
 
-    labels = tf.constant(dataset.labels)
     first_items = tf.data.Dataset.counter(start, step=batches * minibatch)
     stream = first_items.map(load_batches, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     if batches > 1:
         stream = stream.unbatch()
-    stream = stream.map(lambda images, indices: (images, tf.gather(labels, indices)))
+    if not dataset.label_size:
+        # Added last: unbatching must not meet arrays without elements.
+        stream = tf.data.Dataset.zip(stream, tf.data.Dataset.from_tensors(tf.zeros([share, 0])).repeat())
     options = tf.data.Options()
     options.experimental_warm_start = True
     # Workers have their own shares already.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return stream.prefetch(_READY).with_options(options)
+    return stream.prefetch(max(_READY, batches)).with_options(options)
 
 
 def indices_of_items(dataset, seed, shuffle_megabytes):
