@@ -1,7 +1,10 @@
 """The digits, and data sets by name."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.datasets import load_digits
 
 from datasets.convert import create_dataset
@@ -40,6 +43,17 @@ def test_open_dataset_creates_digits_once(tmp_path, capsys):
     assert (first.resolution, first.label_size) == (32, 10)
     assert open_dataset("digits", tmp_path, resolution=16).resolution == 16
     assert capsys.readouterr().out == ""
+
+
+def test_open_dataset_on_a_file_system_of_tensorflow(created):
+    data_dir = "ram://opening/data"
+    tf.io.gfile.makedirs(f"{data_dir}/remote")
+    for path in Path(created.folder).iterdir():
+        tf.io.gfile.copy(str(path), f"{data_dir}/remote/{path.name}", overwrite=True)
+    dataset = open_dataset("remote", data_dir, max_label_size="full")
+    np.testing.assert_array_equal(dataset.read_images(32, [1796, 5]), created.read_images(32, [1796, 5]))
+    with pytest.raises(DatasetError, match="there is 'remote'"):
+        open_dataset("ffhq", data_dir)
 
 
 def test_open_dataset_names_what_exists(tmp_path):
