@@ -430,7 +430,7 @@ def test_help_of_a_command(name):
     "given, words",
     [
         (["create-from-pictures"], ["No such command 'create-from-pictures'"]),
-        (["--bogus"], ["No such option '--bogus'"]),
+        (["--bogus"], ["No such option", "--bogus"]),
         (["create-from-images", "{out}", "{in}", "surplus"], ["surplus"]),
         (["create-from-images", "{out}", "{in}", "--resolution=100"], ["--resolution", "100", "power of two"]),
         (["create-from-images", "{out}", "{in}", "--resolution=32"], ["0.png", "16x16", "--resolution=32"]),
@@ -489,7 +489,7 @@ def arguments(name, out, other):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_arguments_of_a_command(tmp_path, name):
     rejects(tmp_path, [name], "Missing argument")
-    rejects(tmp_path, [name, "--bogus"], "No such option '--bogus'")
+    rejects(tmp_path, [name, "--bogus"], "No such option", "--bogus")
     if name != "create-digits":
         rejects(tmp_path, arguments(name, tmp_path / "out", tmp_path / "missing"), tmp_path / "missing")
 

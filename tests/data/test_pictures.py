@@ -4,6 +4,7 @@ import io
 import warnings
 
 import numpy as np
+import PIL
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -120,6 +121,7 @@ def test_cmyk_jpeg():
     assert read_size(data) == (64, 32, 3)
 
 
+@pytest.mark.skipif(int(PIL.__version__.split(".")[0]) < 13, reason="Pillow 12 cannot read the TIFF that it writes")
 def test_ycbcr_tiff():
     data = file_of(Image.fromarray(blocks()).convert("YCbCr"), "TIFF")
     np.testing.assert_allclose(read_picture(data).astype(int), blocks(), atol=3)
