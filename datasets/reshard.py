@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from datasets.errors import DatasetError
 from datasets.manifest import find_manifests, load_manifest
+from datasets.pyramid import num_levels
 from datasets.records import open_file, parse, read_record
 from datasets.tfrecords import MultiResolutionDataset
 from datasets.writer import MultiResolutionWriter, check_shards
@@ -38,7 +39,7 @@ def reshard(folder, out, shards):
     encodings = sorted({level.encoding for level in levels})
     if len(encodings) > 1:
         raise DatasetError(f"{folder} has levels of {' and '.join(encodings)}; they must be alike. Create it again.")
-    if len(levels) != dataset.resolution.bit_length() - 2:
+    if len(levels) != num_levels(dataset.resolution):
         sides = ", ".join(map(str, dataset.resolutions))
         raise DatasetError(f"{folder} has levels of {sides} only. Copy the missing ones, or create it again.")
     qualities = [load_manifest(path).get("quality") for path in find_manifests(folder)]

@@ -16,7 +16,8 @@ class Source:
     Attributes:
         num_images: Number of images.
         name: name(index) is what messages call an image: a path, or `train-images.gz, image 7`.
-        fetch: fetch(index) returns what `decode` needs, in the main process: a path, the bytes of a file, an array.
+        fetch: fetch(index) returns what `decode` needs, in the main process: a path, the bytes of a file, an array; or,
+            where reading one image fails, the DatasetError that `decode` raises.
         decode: decode(fetched) returns the image, uint8 [H, W, C], in a worker process; it is a function of a module or
             a functools.partial of one. Raises DatasetError, without the image's name, if the image cannot be used.
         labels: Numbers [num_images, label_size], or None.

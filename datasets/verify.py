@@ -10,7 +10,7 @@ from tqdm import tqdm
 from datasets.errors import DatasetError
 from datasets.manifest import check_files, check_numbers, find_manifests, load_manifest
 from datasets.pool import thread_map
-from datasets.pyramid import box_mean, pyramid
+from datasets.pyramid import box_mean, num_levels, pyramid
 from datasets.tfrecords import MultiResolutionDataset
 
 _MAX_PROBLEMS = 20
@@ -92,7 +92,7 @@ def verify(folder, workers=None):
 
 def _check_levels(dataset):
     """Returns a line for each level that is missing."""
-    sides = [4 << halvings for halvings in range((dataset.resolution // 4).bit_length())]
+    sides = [4 << halvings for halvings in range(num_levels(dataset.resolution))]
     return [f"{dataset.folder} has no level of {side}x{side}." for side in sides if side not in dataset.resolutions]
 
 
