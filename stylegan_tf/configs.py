@@ -43,6 +43,8 @@ class LossConfig:
     wgan_lambda: float = 10.0
     wgan_epsilon: float = 0.001
     wgan_target: float = 1.0
+    path_length_weight: float = 0.0
+    path_length_decay: float = 0.01
 
 
 @dataclass(frozen=True)
@@ -67,16 +69,28 @@ class TrainingConfig:
         shuffle_megabytes: Size of the window in which real images are shuffled.
         cache_megabytes: A level of the data set that takes no more is kept in memory.
         mirror: Whether to mirror half of the real images.
-        num_gpus: Replicas; 0 is one replica on the CPU.
+        num_gpus: Replicas on each host; 0 is one replica on the CPU.
+        num_hosts: Machines that train together.
+        accumulate: Rounds in which a replica goes through its share of a minibatch, to save memory.
+        precision: "fp32", "tf32", "bf16" or "fp16".
+        xla: Whether to compile each replica's part of a step with XLA; None: where it is faster, on GPUs.
         seed: Seed of everything random.
         total_kimg: Length of the run in thousands of real images.
+        networks: "stylegan", or "progan" for Progressive GAN's own.
         generator: Keyword arguments of `Generator`.
         discriminator: Keyword arguments of `Discriminator`.
+        init_from: Snapshot or run whose weights the run starts with; None for random ones.
+        freeze_d: Number of D's layers, counted from the image, that are not trained.
         style_mixing_prob: Probability that a second latent takes over at a random layer.
         w_average_beta: Decay of the running average of w, per step.
         average_half_life_kimg: Half-life of the moving average Gs of the generator's weights.
         minibatch_repeats: Minibatches between two looks at the schedule.
         snapshot_ticks: Ticks between two snapshots, checkpoints and image grids.
+        keep_checkpoints: Newest checkpoints that are kept.
+        checkpoint_hours: Of the older ones, one in so many hours is kept; 0 for none.
+        nonfinite_limit: Updates of a network, skipped one after the other since they are not finite, that end the run.
+        metrics: Names of the metrics of snapshots.
+        metric_ticks: Ticks between two snapshots that are measured.
         deterministic: Whether to ask TensorFlow for bitwise repeatable (slower) operations.
     """
 
@@ -89,10 +103,17 @@ class TrainingConfig:
     cache_megabytes: float = 1024
     mirror: bool = True
     num_gpus: int = 0
+    num_hosts: int = 1
+    accumulate: int = 1
+    precision: str = "fp32"
+    xla: bool | None = None
     seed: int = 1000
     total_kimg: float = 25000
+    networks: str = "stylegan"
     generator: dict = field(default_factory=dict)
     discriminator: dict = field(default_factory=dict)
+    init_from: str | None = None
+    freeze_d: int = 0
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
@@ -101,6 +122,11 @@ class TrainingConfig:
     average_half_life_kimg: float = 10
     minibatch_repeats: int = 4
     snapshot_ticks: int = 1
+    keep_checkpoints: int = 3
+    checkpoint_hours: float = 1
+    nonfinite_limit: int = 100
+    metrics: list[str] = field(default_factory=list)
+    metric_ticks: int = 1
     deterministic: bool = False
 
     def __post_init__(self):
@@ -112,7 +138,7 @@ class TrainingConfig:
 
     @property
     def num_replicas(self):
-        return max(self.num_gpus, 1)
+        return max(self.num_gpus, 1) * self.num_hosts
 
     def phase(self, images_seen):
         """The schedule's `Phase` after `images_seen` real images; `resolution` must be known."""
@@ -126,6 +152,13 @@ class TrainingConfig:
 
 RANGES = {
     "num_gpus": (0, math.inf),
+    "num_hosts": (1, math.inf),
+    "accumulate": (1, math.inf),
+    "freeze_d": (0, math.inf),
+    "keep_checkpoints": (1, math.inf),
+    "checkpoint_hours": (0, math.inf),
+    "nonfinite_limit": (1, math.inf),
+    "metric_ticks": (1, math.inf),
     "shuffle_megabytes": (0, math.inf),
     "cache_megabytes": (0, math.inf),
     "seed": (0, 2**32 - 1),
@@ -255,6 +288,10 @@ def _convert(name, value, kind):
             return {int(key): _convert(name, item, typing.get_args(kind)[1]) for key, item in value.items()}
         except (AttributeError, ValueError):
             raise ValueError(f'{name} must be a table such as {{"64": 32}}; received {value!r}.') from None
+    if typing.get_origin(kind) is list:
+        if not isinstance(value, list):
+            raise ValueError(f"{name} must be a list; received {value!r}.")
+        return [_convert(f"Every item of {name}", item, typing.get_args(kind)[0]) for item in value]
     kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
     # A bool is an int to Python, and an int serves as a float; neither the other way round.
     allowed = any(isinstance(value, (int, float) if k is float else k) for k in kinds)
