@@ -11,11 +11,24 @@ import click
 from datasets.errors import DatasetError
 from dnnlib.cli import Command, fail
 from dnnlib.run_dir import find_run_dir
-from stylegan_tf.configs import PRESETS, make_config, override, to_dict
-from stylegan_tf.training.trainer import Trainer, count_gpus, load_run_config
+from metrics import METRICS
+from stylegan_tf.configs import CHOICES, override, to_dict
+from stylegan_tf.presets import CONFIGS, NO_GROWING, make_config, paper_fid
+from stylegan_tf.training.devices import count_gpus, find_hosts
+from stylegan_tf.training.diagnosis import DivergedError
+from stylegan_tf.training.initialize import initial_resolution
+from stylegan_tf.training.resuming import find_same_run, resumed_config
+from stylegan_tf.training.trainer import Trainer
 
-# What may differ from a run's own configuration when it is resumed.
-RESUMABLE = {"total_kimg", "snapshot_ticks", "num_gpus", "data_dir", "cache_megabytes"}
+
+def parse_profile(ctx, param, value):
+    """(start, steps) of START:STEPS."""
+    if value is None:
+        return None
+    start, _, steps = value.partition(":")
+    if not (start.isdigit() and steps.isdigit() and int(steps)):
+        raise click.BadParameter(f"it has the form START:STEPS, such as 20:5; received {value!r}.")
+    return int(start), int(steps)
 
 
 @click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
@@ -24,31 +37,62 @@ RESUMABLE = {"total_kimg", "snapshot_ticks", "num_gpus", "data_dir", "cache_mega
 @click.option("--outdir", default="results", help="Where each run gets a numbered folder.")
 @click.option(
     "--config",
-    "preset",
-    type=click.Choice(list(PRESETS)),
-    help="Preset: f is the paper's configuration F.  [default: digits for that data set, else f]",
+    type=click.Choice(list(CONFIGS)),
+    help="Configuration of the paper: a to f of Table 1, the others of Table 4.  [default: f]",
 )
 @click.option("--resolution", type=int, help="Side of the images.  [default: the data set's]")
+@click.option("--no-growing", is_flag=True, help="Train at the full resolution from the start.")
 @click.option(
-    "--num-gpus", type=click.IntRange(min=0), help="GPUs to use; 0 trains on the CPU.  [default: all there are]"
+    "--conditional/--unconditional", default=None, help="Whether to use the data set's labels.  [default: cifar10 only]"
 )
+@click.option("--mirror/--no-mirror", default=None, help="Mirror half of the real images.  [default: the data set's]")
 @click.option(
-    "--minibatch",
-    type=click.IntRange(min=1),
-    help="Images in a minibatch over all GPUs, at every resolution.  [default: the preset's, by resolution]",
+    "--mixing-prob", type=click.FloatRange(0, 1), help="Share of images with two styles.  [default: the configuration's]"
+)
+@click.option("--gamma", type=click.FloatRange(min=0), help="Weight of R1.  [default: the configuration's]")
+@click.option(
+    "--path-length-weight", type=click.FloatRange(min=0), help="Weight of the path length penalty.  [default: 0]"
 )
 @click.option(
     "--total-kimg",
     type=click.FloatRange(min=0, min_open=True),
-    help="Length of the run in thousands of images.  [default: the preset's]",
+    help="Length of the run in thousands of images.  [default: the configuration's]",
 )
-@click.option("--gamma", type=click.FloatRange(min=0), help="Weight of R1.  [default: the preset's]")
-@click.option("--mirror/--no-mirror", default=None, help="Mirror half of the real images.  [default: the preset's]")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of everything random.  [default: 1000]")
 @click.option(
-    "--snapshot-ticks", type=click.IntRange(min=1), help="Ticks between two snapshots.  [default: the preset's]"
+    "--num-gpus", type=click.IntRange(min=0), help="GPUs of each host; 0 trains on the CPU.  [default: all there are]"
 )
+@click.option(
+    "--minibatch",
+    type=click.IntRange(min=1),
+    help="Images in a minibatch over all GPUs, at every resolution.  [default: the paper's, by resolution]",
+)
+@click.option("--max-minibatch-per-gpu", type=click.IntRange(min=1), help="Most images that a GPU gets of a minibatch.")
+@click.option(
+    "--accumulate",
+    type=click.IntRange(min=1),
+    help="Rounds in which a GPU goes through its images, to save memory.  [default: 1]",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(CHOICES["precision"]),
+    help="Arithmetic of the convolutions; weights and statistics are float32.  [default: fp32]",
+)
+@click.option("--xla/--no-xla", default=None, help="Compile the networks with XLA.  [default: on GPUs only]")
+@click.option("--init-from", metavar="PATH", help="Start with the weights of a snapshot or run.")
+@click.option("--freeze-d", type=click.IntRange(min=0), help="Layers of D, from the image on, not to train.  [default: 0]")
+@click.option(
+    "--snapshot-ticks", type=click.IntRange(min=1), help="Ticks between two snapshots.  [default: the data set's]"
+)
+@click.option("--keep-checkpoints", type=click.IntRange(min=1), help="Newest checkpoints to keep.  [default: 3]")
+@click.option("--metrics", help="Metrics of snapshots, such as fid50k,ppl_wend.")
+@click.option("--metric-ticks", type=click.IntRange(min=1), help="Ticks between two measured snapshots.  [default: 1]")
+@click.option(
+    "--profile", metavar="START:STEPS", callback=parse_profile, help="Write a TensorBoard profile of these steps."
+)
+@click.option("--wandb", metavar="PROJECT", help="Send numbers and pictures to Weights & Biases as well.")
 @click.option("--resume", metavar="RUN", help="Go on with a run: its folder, its number, or latest.")
+@click.option("--auto-resume", is_flag=True, help="Go on with the newest run of this configuration, if there is one.")
 @click.option(
     "--set",
     "settings",
@@ -56,59 +100,67 @@ RESUMABLE = {"total_kimg", "snapshot_ticks", "num_gpus", "data_dir", "cache_mega
     multiple=True,
     help="Any other setting, such as schedule.lod_training_kimg=300; --dry-run shows them all. Repeatable.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the resolved configuration and stop.")
-def main(outdir, preset, resume, settings, dry_run, minibatch, gamma, **options):
+@click.option("--dry-run", is_flag=True, help="Print the resolved configuration, and what the paper reports, and stop.")
+def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb, **options):
     """Train a StyleGAN.
 
     Everything a run needs to be understood or resumed is in its folder: configuration, log, pictures, TensorBoard
-    events, network snapshots (.keras) and checkpoints. Ctrl-C stops it in a state to resume from.
+    events, network snapshots (.keras) and checkpoints. Ctrl-C stops it in a state to resume from. Several machines
+    train together when TF_CONFIG or SLURM names them; see docs/distributed.md.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    changes = [f"{name}={json.dumps(value)}" for name, value in given.items()]
-    if minibatch is not None:
-        changes += [f"schedule.minibatch_base={minibatch}", "schedule.minibatch_dict={}"]
-    if gamma is not None:
-        changes.append(f"loss.r1_gamma={gamma}")
-    changes += settings
     try:
+        hosts = find_hosts()
+        if hosts.count > 1:
+            given["num_hosts"] = hosts.count
+        if resume is not None and auto_resume:
+            raise ValueError("--resume names a run and --auto-resume finds one; give one of them.")
         run_dir = find_run_dir(outdir, resume) if resume is not None else None
         if run_dir:
-            config = resumed_config(run_dir, preset, changes)
+            run_config = resumed_config(run_dir, config, changes_of(given, settings))
         else:
-            preset = preset or (given.get("dataset") if given.get("dataset") in PRESETS else "f")
-            config = override(make_config(preset, given.get("num_gpus", count_gpus())), changes)
+            devices = given.get("num_gpus", count_gpus()), hosts.count
+            preset = make_config(config or "f", given.get("dataset", "ffhq"), *devices)
+            run_config = override(preset, changes_of(given, settings))
+        if auto_resume:
+            run_dir = find_same_run(outdir, run_config)
         if dry_run:
-            click.echo(json.dumps(to_dict(config), indent=2))
+            click.echo(json.dumps(to_dict(run_config) | {"paper": paper_fid(run_config)}, indent=2))
             return
-        trainer = Trainer(config, run_dir)
+        trainer = Trainer(run_config, run_dir, METRICS, profile, wandb)
     except (ValueError, OSError) as error:
         fail(error)
     try:
         trainer.run(outdir)
-    except (DatasetError, OSError) as error:
+    except (DatasetError, DivergedError, OSError, ValueError) as error:
         fail(error)
 
 
-def resumed_config(run_dir, preset, changes):
-    """The configuration of a run, with the changes that a resumed run may have; ValueError for any other."""
-    stored = load_run_config(run_dir)
-    config = override(stored, changes)
-    before, after = flat(to_dict(stored)), flat(to_dict(config) | ({"config": preset} if preset else {}))
-    for name in before | after:
-        if before.get(name) != after.get(name) and name not in RESUMABLE:
-            raise ValueError(
-                f"{run_dir} was started with {name}={before.get(name)}, not {after.get(name)}; a resumed run keeps its "
-                f"configuration but for {', '.join(sorted(RESUMABLE))}."
-            )
-    return config
-
-
-def flat(values, prefix=""):
-    """{"loss.r1_gamma": 10.0, ...} of nested dicts."""
-    items = {}
-    for name, value in values.items():
-        items |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return items
+def changes_of(given, settings):
+    """Settings, as `override` takes them, of the options that were given; --set goes last."""
+    given = dict(given)
+    changes = list(NO_GROWING) if given.pop("no_growing") else []
+    if "init_from" in given:
+        # What is there need not be grown again.
+        changes.append(f"schedule.lod_initial_resolution={initial_resolution(given['init_from'])}")
+    if "minibatch" in given:
+        changes += [f"schedule.minibatch_base={given.pop('minibatch')}", "schedule.minibatch_dict={}"]
+    if "max_minibatch_per_gpu" in given:
+        most = given.pop("max_minibatch_per_gpu")
+        changes.append(f"schedule.max_minibatch_per_gpu={json.dumps({2**r: most for r in range(2, 11)})}")
+    for option, setting in (
+        ("gamma", "loss.r1_gamma"),
+        ("path_length_weight", "loss.path_length_weight"),
+        ("mixing_prob", "style_mixing_prob"),
+    ):
+        if option in given:
+            changes.append(f"{setting}={given.pop(option)}")
+    if "metrics" in given:
+        changes.append(f"metrics={json.dumps(given.pop('metrics').split(','))}")
+    if "conditional" in given:
+        changes.append(f"max_label_size={'full' if given.pop('conditional') else 0}")
+    changes += [f"{name}={json.dumps(value)}" for name, value in given.items()]
+    return [*changes, *settings]
 
 
 if __name__ == "__main__":

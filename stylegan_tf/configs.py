@@ -1,4 +1,4 @@
-"""What a training run is: frozen dataclasses, JSON in and out, and the presets.
+"""What a training run is: frozen dataclasses, and JSON in and out. Those of the paper are in `presets.py`.
 
 Origins of the constants are listed in PROVENANCE.md.
 """
@@ -6,6 +6,7 @@ Origins of the constants are listed in PROVENANCE.md.
 import dataclasses
 import json
 import math
+import operator
 import types
 import typing
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ class TrainingConfig:
     """One training run.
 
     Attributes:
-        config: Name of the preset it started from.
+        config: Name of the configuration it started from, among `presets.CONFIGS`.
         dataset: Name of the data set, a folder in `data_dir`.
         data_dir: Folder of data sets.
         resolution: Side of the images; None, until the data set is opened, for its own.
@@ -130,15 +131,23 @@ class TrainingConfig:
     deterministic: bool = False
 
     def __post_init__(self):
-        for name, (least, most) in RANGES.items():
-            value = getattr(self, name)
-            if not least <= value <= most:
-                expected = f"at least {least}" if most == math.inf else f"from {least} to {most}"
-                raise ValueError(f"{name} must be {expected}; received {value}.")
+        for name, allowed in RANGES.items():
+            value = operator.attrgetter(name)(self)
+            values = {f"{name}[{key}]": v for key, v in value.items()} if isinstance(value, dict) else {name: value}
+            for label, number in values.items():
+                if not allowed.holds(number):
+                    raise ValueError(f"{label} must be {allowed}; received {number}.")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}; received {getattr(self, name)!r}.")
 
     @property
     def num_replicas(self):
         return max(self.num_gpus, 1) * self.num_hosts
+
+    @property
+    def use_xla(self):
+        return self.num_gpus > 0 if self.xla is None else self.xla
 
     def phase(self, images_seen):
         """The schedule's `Phase` after `images_seen` real images; `resolution` must be known."""
@@ -150,94 +159,80 @@ class TrainingConfig:
         )
 
 
+@dataclass(frozen=True)
+class Range:
+    """Numbers from `least` to `most`, without the one of them that is `excluded`."""
+
+    least: float
+    most: float = math.inf
+    excluded: float | None = None
+
+    def holds(self, value):
+        return self.least <= value <= self.most and value != self.excluded
+
+    def __str__(self):
+        if self.excluded == self.least:
+            return f"greater than {self.least}"
+        if self.most == math.inf:
+            return f"at least {self.least}"
+        return f"from {self.least} to {'below ' if self.excluded == self.most else ''}{self.most}"
+
+
+NOT_NEGATIVE, COUNT, SHARE = Range(0), Range(1), Range(0, 1)
+
 RANGES = {
-    "num_gpus": (0, math.inf),
-    "num_hosts": (1, math.inf),
-    "accumulate": (1, math.inf),
-    "freeze_d": (0, math.inf),
-    "keep_checkpoints": (1, math.inf),
-    "checkpoint_hours": (0, math.inf),
-    "nonfinite_limit": (1, math.inf),
-    "metric_ticks": (1, math.inf),
-    "shuffle_megabytes": (0, math.inf),
-    "cache_megabytes": (0, math.inf),
-    "seed": (0, 2**32 - 1),
-    "total_kimg": (0, math.inf),
-    "style_mixing_prob": (0, 1),
-    "w_average_beta": (0, 1),
-    "average_half_life_kimg": (0, math.inf),
-    "minibatch_repeats": (1, math.inf),
-    "snapshot_ticks": (1, math.inf),
+    "num_gpus": NOT_NEGATIVE,
+    "num_hosts": COUNT,
+    "accumulate": COUNT,
+    "freeze_d": NOT_NEGATIVE,
+    "keep_checkpoints": COUNT,
+    "checkpoint_hours": NOT_NEGATIVE,
+    "nonfinite_limit": COUNT,
+    "metric_ticks": COUNT,
+    "shuffle_megabytes": NOT_NEGATIVE,
+    "cache_megabytes": NOT_NEGATIVE,
+    "seed": Range(0, 2**32 - 1),
+    "total_kimg": NOT_NEGATIVE,
+    "style_mixing_prob": SHARE,
+    "w_average_beta": SHARE,
+    "average_half_life_kimg": NOT_NEGATIVE,
+    "minibatch_repeats": COUNT,
+    "snapshot_ticks": COUNT,
+    "loss.r1_gamma": NOT_NEGATIVE,
+    "loss.r2_gamma": NOT_NEGATIVE,
+    "loss.wgan_lambda": NOT_NEGATIVE,
+    "loss.wgan_epsilon": NOT_NEGATIVE,
+    "loss.wgan_target": Range(0, excluded=0),
+    "loss.path_length_weight": NOT_NEGATIVE,
+    "loss.path_length_decay": SHARE,
+    "optimizer.beta1": Range(0, 1, excluded=1),
+    "optimizer.beta2": Range(0, 1, excluded=1),
+    "optimizer.epsilon": Range(0, excluded=0),
+    "schedule.lod_training_kimg": NOT_NEGATIVE,
+    "schedule.lod_transition_kimg": NOT_NEGATIVE,
+    "schedule.minibatch_base": COUNT,
+    "schedule.minibatch_dict": COUNT,
+    "schedule.max_minibatch_per_gpu": COUNT,
+    "schedule.G_lrate_base": NOT_NEGATIVE,
+    "schedule.G_lrate_dict": NOT_NEGATIVE,
+    "schedule.D_lrate_base": NOT_NEGATIVE,
+    "schedule.D_lrate_dict": NOT_NEGATIVE,
+    "schedule.lrate_rampup_kimg": NOT_NEGATIVE,
+    "schedule.tick_kimg_base": Range(0, excluded=0),
+    "schedule.tick_kimg_dict": Range(0, excluded=0),
 }
 
-# Minibatch by resolution for a number of GPUs (paper, appendix C); larger resolutions take the base.
-MINIBATCHES = {
-    1: {"minibatch_base": 4, "minibatch_dict": {4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4}},
-    2: {"minibatch_base": 8, "minibatch_dict": {4: 256, 8: 256, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8}},
-    4: {"minibatch_base": 16, "minibatch_dict": {4: 512, 8: 256, 16: 128, 32: 64, 64: 32, 128: 16}},
-    8: {"minibatch_base": 32, "minibatch_dict": {4: 512, 8: 256, 16: 128, 32: 64, 64: 32}},
+CHOICES = {
+    "networks": ("stylegan", "progan"),
+    "precision": ("fp32", "tf32", "bf16", "fp16"),
 }
-
-PRESETS = {
-    # The paper's configuration F, Table 1: styles, learned constant, noise and mixing regularization.
-    "f": {},
-    # Ours: the 1,797 digits of scikit-learn at 32 x 32, minutes on two CPU cores.
-    "digits": {
-        "dataset": "digits",
-        "mirror": False,
-        "total_kimg": 140,
-        "generator": {
-            "fmap_base": 256,
-            "fmap_max": 64,
-            "latent_size": 64,
-            "dlatent_size": 64,
-            "mapping_fmaps": 64,
-            "mapping_layers": 4,
-        },
-        "discriminator": {"fmap_base": 256, "fmap_max": 64},
-        "loss": {"r1_gamma": 0.5},
-        "schedule": {
-            "lod_training_kimg": 50,
-            "lod_transition_kimg": 10,
-            "minibatch_base": 32,
-            "minibatch_dict": {},
-            "G_lrate_base": 0.01,
-            "D_lrate_base": 0.01,
-            "tick_kimg_base": 5,
-            "tick_kimg_dict": {},
-        },
-        "average_half_life_kimg": 3,
-        "snapshot_ticks": 4,
-    },
-}
-
-
-def make_config(preset, num_gpus=0):
-    """The `TrainingConfig` of a preset, with the paper's minibatches for that number of GPUs.
-
-    A number of GPUs without a row of its own takes that of the next smaller number.
-    """
-    if preset not in PRESETS:
-        raise ValueError(f"There is no configuration {preset!r}; there are: {', '.join(PRESETS)}.")
-    row = MINIBATCHES[max(n for n in MINIBATCHES if n <= max(num_gpus, 1))]
-    base = {"config": preset, "num_gpus": num_gpus, "schedule": row}
-    return from_dict(TrainingConfig, merge(base, PRESETS[preset]))
-
-
-def merge(base, changes):
-    """A copy of nested dicts with changes; the tables of a schedule are replaced as a whole."""
-    merged = dict(base)
-    for key, value in changes.items():
-        nested = isinstance(value, dict) and isinstance(base.get(key), dict) and not key.endswith("_dict")
-        merged[key] = merge(base[key], value) if nested else value
-    return merged
 
 
 def override(config, settings):
     """Applies settings of the form KEY=VALUE, such as `schedule.lod_training_kimg=100`, with JSON or plain text values.
 
     Raises:
-        ValueError: A key does not exist or a value has the wrong type.
+        ValueError: A key does not exist, or a value has the wrong type or is out of range.
     """
     values = json.loads(json.dumps(to_dict(config)))  # the keys of tables as text, as they are in settings
     for setting in settings:
@@ -269,7 +264,7 @@ def from_dict(cls, values):
     """The inverse of `to_dict`, also after a way through JSON, where integer keys have become text.
 
     Raises:
-        ValueError: An unknown name or a value of the wrong type.
+        ValueError: An unknown name, or a value of the wrong type or out of range.
     """
     if not isinstance(values, dict):
         raise ValueError(f"{cls.__name__} must be a table of settings; received {values!r}.")

@@ -4,6 +4,7 @@ Every loss is a float tensor [N], one number an image; the caller takes the mean
 out as [N, N] by broadcasting, with the same mean.)
 """
 
+import math
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -75,6 +76,7 @@ def discriminator_loss(
     wgan_lambda=10.0,
     wgan_epsilon=0.001,
     wgan_target=1.0,
+    gradient_scale=1.0,
 ):
     """The discriminator's loss: one of `BASE_LOSSES` on the scores, plus the penalties that its name asks for.
 
@@ -90,33 +92,100 @@ def discriminator_loss(
         r1_gamma, r2_gamma: Weights of R1 (on reals) and R2 (on fakes).
         wgan_lambda, wgan_target: Weight and target norm of the gradient penalty.
         wgan_epsilon: Weight of the drift term.
+        gradient_scale: Factor on the scores as they are differentiated by the images, taken out of the gradient again:
+            keeps float16 from underflowing in between. A number or a scalar tensor.
 
     Returns:
         DiscriminatorLoss.
     """
     if name not in BASE_LOSSES:
         raise ValueError(f"Discriminator loss must be one of {sorted(BASE_LOSSES)}; received {name!r}.")
+    # The gradients by them, and the norms, are then float32 too, whatever dtype the discriminator computes in.
+    reals, fakes = at_least_float32(reals), at_least_float32(fakes)
     simple = name == "logistic-simplegp"
-    real, real_norm = scores_and_gradient_norm(discriminator, reals, pixel_area, wanted=simple and r1_gamma != 0.0)
-    fake, fake_norm = scores_and_gradient_norm(discriminator, fakes, pixel_area, wanted=simple and r2_gamma != 0.0)
+    scales = pixel_area, gradient_scale
+    real, real_norm = scores_and_gradient_norm(discriminator, reals, *scales, wanted=simple and r1_gamma != 0.0)
+    fake, fake_norm = scores_and_gradient_norm(discriminator, fakes, *scales, wanted=simple and r2_gamma != 0.0)
     penalty = 0.5 * r1_gamma * real_norm + 0.5 * r2_gamma * fake_norm
     if name.endswith("-gp"):
         mixed = reals + (fakes - reals) * mixing_factors
-        _, norm = scores_and_gradient_norm(discriminator, mixed, pixel_area)
+        _, norm = scores_and_gradient_norm(discriminator, mixed, *scales)
         penalty += tf.square(tf.sqrt(norm) - wgan_target) * (wgan_lambda / wgan_target**2)
     if name.startswith("wgan"):
         penalty += wgan_epsilon * tf.square(real)
     return DiscriminatorLoss(BASE_LOSSES[name](real, fake) + penalty, real, fake, penalty)
 
 
-def scores_and_gradient_norm(discriminator, images, pixel_area, wanted=True):
+def scores_and_gradient_norm(discriminator, images, pixel_area, gradient_scale=1.0, wanted=True):
     """Scores, [N], and the squared norm of the summed scores' gradient by each image, [N] (zeros if not wanted)."""
     if not wanted:
         scores = tf.reshape(discriminator(images), [-1])
         return scores, tf.zeros_like(scores)
+    scaled = not (isinstance(gradient_scale, (int, float)) and gradient_scale == 1)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         scores = tf.reshape(discriminator(images), [-1])
         total = tf.reduce_sum(scores)
+        if scaled:
+            total *= gradient_scale
     gradient = tape.gradient(total, images)
+    if scaled:
+        gradient /= gradient_scale
     return scores, tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3]) * pixel_area
+
+
+def at_least_float32(x):
+    """Half precision as float32; what has that precision or more, as it is."""
+    return tf.cast(x, tf.float32) if x.dtype in (tf.float16, tf.bfloat16) else x
+
+
+def path_length_penalty(synthesis, w, directions, mean, decay=0.01, gradient_scale=1.0):
+    """How far the images' path lengths are from their running mean: small where a step in w always moves images alike.
+
+    The mean that lengths are compared with includes them already, and the gradient flows through it.
+
+    Args:
+        synthesis, w, directions, gradient_scale: As for `path_lengths`.
+        mean: Running mean of the path lengths before this call, scalar, 0 at the start of training.
+        decay: Share of this batch in the running mean, in [0, 1].
+
+    Returns:
+        (penalty [N], not weighted; the running mean after this call, scalar).
+
+    Reference:
+        Karras et al., 2019 (StyleGAN2), section 3.2, equation 4.
+    """
+    lengths = path_lengths(synthesis, w, directions, gradient_scale)
+    mean = tf.cast(mean, lengths.dtype)
+    mean += decay * (tf.reduce_mean(lengths) - mean)
+    return tf.square(lengths - mean), mean
+
+
+def path_lengths(synthesis, w, directions, gradient_scale=1.0):
+    """How far a step in w moves the image along a random direction y: the norm of J^T y, J = d image / d w.
+
+    The root of the mean over layers of the squared norm by each layer's w. It is computed in the type of `directions`;
+    only `synthesis` may be of a lower precision.
+
+    Args:
+        synthesis: Function from w to images, [N, H, W, C].
+        w: [N, L, D], one w for each of L layers.
+        directions: Standard normal, [N, H, W, C]. Here they are divided by sqrt(H W), so that lengths do not grow with
+            the resolution.
+        gradient_scale: Factor on the derivative while it passes through `synthesis`, so that it does not underflow in
+            float16. The result does not depend on it otherwise.
+
+    Returns:
+        float [N].
+
+    Reference:
+        Karras et al., 2019 (StyleGAN2), section 3.2.
+    """
+    w = tf.cast(w, directions.dtype)
+    pixels = directions.shape[1] * directions.shape[2]
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(w)
+        images = tf.cast(synthesis(w), directions.dtype)
+        projection = tf.reduce_sum(images * directions) * (gradient_scale / math.sqrt(pixels))
+    gradient = tape.gradient(projection, w) / gradient_scale  # row i is image i's alone: images do not share w
+    return tf.sqrt(tf.reduce_mean(tf.reduce_sum(tf.square(gradient), axis=2), axis=1))

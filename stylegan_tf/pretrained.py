@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
-from stylegan_tf.networks import Discriminator, Generator, MappingNetwork, SynthesisNetwork
+from stylegan_tf.networks import Discriminator, Generator, MappingNetwork, ProGANGenerator, SynthesisNetwork
 
 # Keyword arguments of the original's generator that are behaviour, not architecture: ours take them at the call, or
 # leave them to the trainer.
@@ -40,7 +40,7 @@ def load_variables(network, arrays):
     """Fills a network with official variables.
 
     Args:
-        network: MappingNetwork, SynthesisNetwork, Generator or Discriminator.
+        network: MappingNetwork, SynthesisNetwork, Generator, Discriminator, ProGANGenerator or ProGANDiscriminator.
         arrays: {official name: array in the original's layout}, exactly the variables of the network.
 
     Raises:
@@ -82,6 +82,9 @@ def official_variables(network):
             **{f"G_synthesis/{name}": variable for name, variable in _synthesis(network.synthesis).items()},
             **{f"G_mapping/{name}": variable for name, variable in _mapping(network.mapping).items()},
         }
+    if isinstance(network, ProGANGenerator):
+        # Progressive GAN's names tell whether a resampling convolution is fused, StyleGAN's do not.
+        return _synthesis(network.synthesis, unfused="Conv0")
     if isinstance(network, Discriminator):
         return _discriminator(network)
     raise TypeError(f"No official variables are known for {type(network).__name__}.")
@@ -94,12 +97,13 @@ def _mapping(network):
     return variables
 
 
-def _synthesis(network):
+def _synthesis(network, unfused="Conv0_up"):
     variables = {"lod": Variable(None)}
     variables |= {f"noise{i}": Variable(noise, "image") for i, noise in enumerate(network.noise_images)}
     for i, (res, (first, second)) in enumerate(zip(network.resolutions, network.layers_by_resolution, strict=True)):
         if res > 4:
-            name, weight = "Conv0_up", {"weight": Variable(first.source.kernel)}
+            name = "Conv0_up" if first.source.fused else unfused
+            weight = {"weight": Variable(first.source.kernel)}
         elif network.const_input_layer:
             name, weight = "Const", {"const": Variable(first.source.constant, "image")}
         else:
@@ -128,7 +132,7 @@ def _discriminator(network):
         if lod < len(network.blocks):
             res, (first, second) = network.resolutions[lod], network.blocks[lod]
             variables |= _weight_and_bias(f"{res}x{res}/Conv0", first)
-            variables |= _weight_and_bias(f"{res}x{res}/Conv1_down", second)
+            variables |= _weight_and_bias(f"{res}x{res}/Conv1{'_down' if second.resample else ''}", second)
     variables |= _weight_and_bias("4x4/Conv", network.conv)
     variables |= _weight_and_bias("4x4/Dense0", network.dense, layout="flatten")
     return variables | _weight_and_bias("4x4/Dense1", network.output_layer)

@@ -1,15 +1,18 @@
 """The two nonlinearities of the networks. Their gain sqrt(2) sits in the weights before them."""
 
+import keras
 from keras import ops
 
 
 def leaky_relu(x, alpha=0.2):
     """max(x, alpha x), with a gradient of 1 at exactly 0, as the reference's.
 
-    The backends give alpha there. The tiny number changes no other float32, and is cheaper than `ops.maximum`, whose
-    backward pass takes several more.
+    The backends give alpha there. The tiny number changes no other float32 or bfloat16, and a float16 by 6e-8 at most;
+    it is cheaper than `ops.maximum`, whose backward pass takes several more.
     """
-    return ops.leaky_relu(x + 1e-30, alpha)
+    smallest_float16 = 6e-8
+    tiny = smallest_float16 if keras.backend.standardize_dtype(x.dtype) == "float16" else 1e-30
+    return ops.leaky_relu(x + tiny, alpha)
 
 
 ACTIVATIONS = {"lrelu": leaky_relu, "relu": ops.relu}

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from stylegan_tf.layers.full_precision import FullPrecision
 from stylegan_tf.layers.resample import smear
 
 SQRT_2 = math.sqrt(2)
@@ -35,13 +36,17 @@ class EqualizedLayer(keras.layers.Layer):
         he_std = self.gain / math.sqrt(math.prod(shape[:-1]))
         stored_std = (1.0 if self.use_wscale else he_std) / self.lrmul
         self.coefficient = (he_std if self.use_wscale else 1.0) * self.lrmul
+        # Without Keras' cast as they are read: a kernel is scaled before it is cast.
         self.kernel = self.add_weight(
-            name="kernel", shape=shape, initializer=keras.initializers.RandomNormal(stddev=stored_std)
+            name="kernel", shape=shape, initializer=keras.initializers.RandomNormal(stddev=stored_std), autocast=False
         )
-        self.bias = self.add_weight(name="bias", shape=shape[-1:], initializer="zeros") if self.use_bias else None
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=shape[-1:], initializer="zeros", autocast=False)
 
     def add_bias(self, x):
-        return x + self.bias * self.lrmul if self.use_bias else x
+        """x + bias in the bias' dtype, in which its gradient, a sum over all pixels, is then taken; x without bias."""
+        return ops.cast(x, self.variable_dtype) + self.bias * self.lrmul if self.use_bias else x
 
     def get_config(self):
         return {
@@ -54,7 +59,7 @@ class EqualizedLayer(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
-class EqualizedDense(EqualizedLayer):
+class EqualizedDense(FullPrecision, EqualizedLayer):
     """Fully connected layer with an equalized learning rate.
 
     Args:
@@ -105,7 +110,8 @@ class EqualizedConv2D(EqualizedLayer):
         x: [N, H, W, C].
 
     Returns:
-        [N, H, W, filters], or with H and W doubled ("up") or halved ("down").
+        [N, H, W, filters], or with H and W doubled ("up") or halved ("down"). In mixed precision, it is computed in
+        half, and returned so without a bias, but as float32 with one.
     """
 
     def __init__(self, filters, kernel_size, resample=None, fused=False, **kwargs):
@@ -125,14 +131,18 @@ class EqualizedConv2D(EqualizedLayer):
     def call(self, x):
         if self.resample == "up":
             kernel = ops.transpose(self.kernel, (0, 1, 3, 2))
-            kernel = smear(kernel, self.coefficient, rotate=not self.fused)
+            kernel = self.cast_kernel(smear(kernel, self.coefficient, rotate=not self.fused))
             x = ops.conv_transpose(x, kernel, strides=2, padding="same", data_format="channels_last")
         elif self.resample == "down":
-            kernel = smear(self.kernel, self.coefficient * 0.25)
+            kernel = self.cast_kernel(smear(self.kernel, self.coefficient * 0.25))
             x = ops.conv(x, kernel, strides=2, padding="same", data_format="channels_last")
         else:
-            x = ops.conv(x, self.kernel * self.coefficient, padding="same", data_format="channels_last")
+            kernel = self.cast_kernel(self.kernel * self.coefficient)
+            x = ops.conv(x, kernel, padding="same", data_format="channels_last")
         return self.add_bias(x)
+
+    def cast_kernel(self, kernel):
+        return ops.cast(kernel, self.compute_dtype)
 
     def compute_output_shape(self, x_shape):
         n, h, w, _ = x_shape
@@ -153,7 +163,7 @@ class EqualizedConv2D(EqualizedLayer):
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
-class Bias(keras.layers.Layer):
+class Bias(FullPrecision, keras.layers.Layer):
     """Adds one learned number to every feature map, for where noise or a blur stands between a layer and its bias.
 
     Args:
@@ -175,7 +185,7 @@ class Bias(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
-class LabelEmbedding(keras.layers.Layer):
+class LabelEmbedding(FullPrecision, keras.layers.Layer):
     """Maps one-hot labels to vectors by a learned matrix, without bias and without an equalized learning rate.
 
     Args:

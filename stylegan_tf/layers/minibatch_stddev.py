@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from stylegan_tf.layers.full_precision import FullPrecision
+
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
-class MinibatchStdDev(keras.layers.Layer):
+class MinibatchStdDev(FullPrecision, keras.layers.Layer):
     """Appends the standard deviation over a group of images, averaged to one number a group, as feature maps.
 
     The members of a group are strided: with M groups, image i belongs to group i mod M.

@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from stylegan_tf.layers.full_precision import FullPrecision
+
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
-class PixelNorm(keras.layers.Layer):
+class PixelNorm(FullPrecision, keras.layers.Layer):
     """Scales the last axis of every sample (or pixel) to unit root mean square.
 
     Args:
@@ -27,7 +29,7 @@ class PixelNorm(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
-class InstanceNorm(keras.layers.Layer):
+class InstanceNorm(FullPrecision, keras.layers.Layer):
     """Normalises every feature map of every image to zero mean and unit (biased) variance.
 
     Args:

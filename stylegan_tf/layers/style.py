@@ -4,11 +4,12 @@ import keras
 from keras import ops
 
 from stylegan_tf.layers.equalized import EqualizedDense
+from stylegan_tf.layers.full_precision import FullPrecision
 from stylegan_tf.layers.normalization import centre
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
-class LearnedConstant(keras.layers.Layer):
+class LearnedConstant(FullPrecision, keras.layers.Layer):
     """The learned 4 x 4 image, initially 1, that replaces the latent as the first layer's input.
 
     Args:
@@ -42,7 +43,7 @@ class LearnedConstant(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
-class NoiseInput(keras.layers.Layer):
+class NoiseInput(FullPrecision, keras.layers.Layer):
     """Adds one noise image to every feature map, each scaled by a learned strength ("B" in Figure 1b).
 
     Args:
@@ -77,7 +78,7 @@ class NoiseInput(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
-class AdaIN(keras.layers.Layer):
+class AdaIN(FullPrecision, keras.layers.Layer):
     """Adaptive instance normalisation: a style, computed from w ("A" in Figure 1b), sets scale and bias of each map.
 
     y = normalised(x) * (1 + scale) + bias, with [scale, bias] = dense(w): the 1 stands for the paper's bias of y_s that

@@ -1,8 +1,16 @@
-"""The networks of StyleGAN: plain Keras 3 models, the same on TensorFlow, JAX and PyTorch."""
+"""The networks of StyleGAN and Progressive GAN: plain Keras 3 models, the same on TensorFlow, JAX and PyTorch."""
 
 from stylegan_tf.networks.discriminator import Discriminator
 from stylegan_tf.networks.generator import Generator
 from stylegan_tf.networks.mapping import MappingNetwork
+from stylegan_tf.networks.progan import ProGANDiscriminator, ProGANGenerator
 from stylegan_tf.networks.synthesis import SynthesisNetwork
 
-__all__ = ["Discriminator", "Generator", "MappingNetwork", "SynthesisNetwork"]
+__all__ = [
+    "Discriminator",
+    "Generator",
+    "MappingNetwork",
+    "ProGANDiscriminator",
+    "ProGANGenerator",
+    "SynthesisNetwork",
+]

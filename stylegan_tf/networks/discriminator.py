@@ -121,8 +121,15 @@ class Discriminator(Network):
         self.dense.build((None, 16 * self.conv.filters))
         self.output_layer.build((None, self.dense.units))
 
+    def halve(self, x, first, second):
+        """The two convolutions of a block, the second of which halves the resolution."""
+        x = self.activation(first(x))
+        if self.blur:
+            x = self.blur(x)
+        return self.activation(second(x))
+
     def call(self, images, labels=None, fade=1.0):
-        labels = checked_labels(labels, self.label_size, "Discriminator")
+        labels = checked_labels(labels, self.label_size, type(self).__name__)
         if images.shape[1] not in self.resolutions or images.shape[1:] != (*(images.shape[1],) * 2, self.num_channels):
             raise ValueError(
                 f"images must be square with a side among {self.resolutions} and {self.num_channels} channels; "
@@ -131,10 +138,7 @@ class Discriminator(Network):
         newest = self.resolutions.index(images.shape[1])
         x = self.activation(self.from_rgb[newest](images))
         for block, (first, second) in enumerate(self.blocks[newest:], start=newest):
-            x = self.activation(first(x))
-            if self.blur:
-                x = self.blur(x)
-            x = self.activation(second(x))
+            x = self.halve(x, first, second)
             if block == newest and is_fading(fade):
                 coarse = self.activation(self.from_rgb[block + 1](downsample(images)))
                 x = coarse + fade * (x - coarse)

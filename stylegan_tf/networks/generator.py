@@ -8,8 +8,67 @@ from stylegan_tf.networks.network import Network
 from stylegan_tf.networks.synthesis import SynthesisNetwork
 
 
+class BaseGenerator(Network):
+    """What every generator does with w: averages, truncates, mixes and synthesises it.
+
+    A subclass has `mapping(z, labels)` -> w, [N, num_layers, dlatent_size], constructs `synthesis`, and builds itself.
+    """
+
+    def build(self, z_shape):
+        # Running average of w over training, the centre of the truncation trick; the trainer updates it.
+        self.w_average = self.add_weight(
+            name="w_average", shape=(self.synthesis.dlatent_size,), initializer="zeros", trainable=False
+        )
+
+    def truncate(self, w, psi=0.7, cutoff=8):
+        """Pulls w towards its average: w_average + psi (w - w_average), in the layers before `cutoff`.
+
+        Args:
+            w: [N, num_layers, dlatent_size].
+            psi: A number (1: no change, 0: the average image, negative: its opposite) or one number a layer.
+            cutoff: Number of layers to truncate. None for `psi` or `cutoff` switches truncation off.
+
+        Returns:
+            [N, num_layers, dlatent_size].
+
+        Reference:
+            Karras et al., 2018, appendix B.
+        """
+        if psi is None or cutoff is None:
+            return w
+        psi = ops.convert_to_tensor(psi, w.dtype)
+        if len(psi.shape) > 1 or (len(psi.shape) == 1 and psi.shape[0] != self.num_layers):
+            raise ValueError(
+                f"psi must be one number or {self.num_layers}, one a layer; received shape {tuple(psi.shape)}."
+            )
+        psi = ops.where(ops.arange(self.num_layers) < cutoff, psi, ops.ones_like(psi))[None, :, None]
+        average = ops.cast(self.w_average, w.dtype)
+        return average + psi * (w - average)
+
+    def mix(self, w, w2, cutoff):
+        """Style mixing: the layers from `cutoff` on take their style from `w2`; both [N, num_layers, dlatent_size].
+
+        Reference:
+            Karras et al., 2018, section 3.1.
+        """
+        return ops.where((ops.arange(self.num_layers) < cutoff)[None, :, None], w, w2)
+
+    def call(
+        self,
+        z,
+        labels=None,
+        truncation_psi=0.7,
+        truncation_cutoff=8,
+        noise=None,
+        resolution=None,
+        fade=1.0,
+    ):
+        w = self.truncate(self.mapping(z, labels), truncation_psi, truncation_cutoff)
+        return self.synthesis(w, noise=noise, resolution=resolution, fade=fade)
+
+
 @keras.saving.register_keras_serializable(package="stylegan_tf")
-class Generator(Network):
+class Generator(BaseGenerator):
     """Style-based generator: z -> w -> image.
 
     Args:
@@ -113,55 +172,3 @@ class Generator(Network):
                 f"{dlatent_size}; make them equal."
             )
         self.build((None, latent_size))
-
-    def build(self, z_shape):
-        # Running average of w over training, the centre of the truncation trick; the trainer updates it.
-        self.w_average = self.add_weight(
-            name="w_average", shape=(self.mapping.output_size,), initializer="zeros", trainable=False
-        )
-
-    def truncate(self, w, psi=0.7, cutoff=8):
-        """Pulls w towards its average: w_average + psi (w - w_average), in the layers before `cutoff`.
-
-        Args:
-            w: [N, num_layers, dlatent_size].
-            psi: A number (1: no change, 0: the average image, negative: its opposite) or one number a layer.
-            cutoff: Number of layers to truncate. None for `psi` or `cutoff` switches truncation off.
-
-        Returns:
-            [N, num_layers, dlatent_size].
-
-        Reference:
-            Karras et al., 2018, appendix B.
-        """
-        if psi is None or cutoff is None:
-            return w
-        psi = ops.convert_to_tensor(psi, w.dtype)
-        if len(psi.shape) > 1 or (len(psi.shape) == 1 and psi.shape[0] != self.num_layers):
-            raise ValueError(
-                f"psi must be one number or {self.num_layers}, one a layer; received shape {tuple(psi.shape)}."
-            )
-        psi = ops.where(ops.arange(self.num_layers) < cutoff, psi, ops.ones_like(psi))[None, :, None]
-        average = ops.cast(self.w_average, w.dtype)
-        return average + psi * (w - average)
-
-    def mix(self, w, w2, cutoff):
-        """Style mixing: the layers from `cutoff` on take their style from `w2`; both [N, num_layers, dlatent_size].
-
-        Reference:
-            Karras et al., 2018, section 3.1.
-        """
-        return ops.where((ops.arange(self.num_layers) < cutoff)[None, :, None], w, w2)
-
-    def call(
-        self,
-        z,
-        labels=None,
-        truncation_psi=0.7,
-        truncation_cutoff=8,
-        noise=None,
-        resolution=None,
-        fade=1.0,
-    ):
-        w = self.truncate(self.mapping(z, labels), truncation_psi, truncation_cutoff)
-        return self.synthesis(w, noise=noise, resolution=resolution, fade=fade)

@@ -2,9 +2,13 @@
 
 import keras
 
+from stylegan_tf.layers.full_precision import FullPrecision
 
-class Network(keras.Model):
+
+class Network(FullPrecision, keras.Model):
     """A model whose variables exist, with known shapes, as soon as it is constructed.
+
+    Its inputs and outputs are float32 in mixed precision too: `FullPrecision` says what is not.
 
     Args:
         arguments: The constructor's arguments, which `get_config` returns.

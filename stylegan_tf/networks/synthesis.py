@@ -18,16 +18,18 @@ from stylegan_tf.layers import (
     upsample,
 )
 from stylegan_tf.layers.activations import activation
+from stylegan_tf.layers.full_precision import FullPrecision
 from stylegan_tf.networks.network import Network, feature_maps, is_fused, log2_resolution
 
 
-class SynthesisLayer(keras.layers.Layer):
+class SynthesisLayer(FullPrecision, keras.layers.Layer):
     """One layer of Figure 1b: source -> [blur] -> noise -> bias -> nonlinearity -> normalisation -> style.
 
     Args:
         source: The layer that makes the features: a convolution, the learned constant or the traditional dense layer.
         blur: `Blur` after an upsampling convolution, or None.
-        use_noise, nonlinearity, use_pixel_norm, use_instance_norm, use_styles, use_wscale: As in `SynthesisNetwork`.
+        use_noise, nonlinearity, use_pixel_norm, use_instance_norm, use_styles, use_wscale, pixelnorm_epsilon: As in
+            `SynthesisNetwork`.
 
     Call arguments:
         x: Input of `source`.
@@ -45,6 +47,7 @@ class SynthesisLayer(keras.layers.Layer):
         use_instance_norm,
         use_styles,
         use_wscale,
+        pixelnorm_epsilon,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -54,7 +57,7 @@ class SynthesisLayer(keras.layers.Layer):
         self.noise = NoiseInput(dtype=dtype, name="noise") if use_noise else None
         self.bias = Bias(dtype=dtype, name="bias")
         self.activation = activation(nonlinearity)
-        self.pixel_norm = PixelNorm(dtype=dtype, name="pixel_norm") if use_pixel_norm else None
+        self.pixel_norm = PixelNorm(pixelnorm_epsilon, dtype=dtype, name="pixel_norm") if use_pixel_norm else None
         self.instance_norm = self.style = None
         if use_styles:
             self.style = AdaIN(normalize=use_instance_norm, use_wscale=use_wscale, dtype=dtype, name="style")
@@ -84,7 +87,7 @@ class SynthesisLayer(keras.layers.Layer):
         return self.style(x, w) if self.style else x
 
 
-class TraditionalInput(keras.layers.Layer):
+class TraditionalInput(FullPrecision, keras.layers.Layer):
     """The dense first layer of configurations A to C: one vector -> [N, 4, 4, filters]."""
 
     def __init__(self, filters, use_wscale, **kwargs):
@@ -125,6 +128,7 @@ class SynthesisNetwork(Network):
         nonlinearity: "lrelu" or "relu".
         use_wscale: Whether to equalize the learning rate.
         use_pixel_norm, use_instance_norm: Normalisation after every layer.
+        pixelnorm_epsilon: Added to the mean square that pixel norm divides by.
         fused_scale: Which up-convolutions have the orientation of the reference's fused ones: True, False, or "auto"
             for those with outputs of 128 and more.
         blur_filter: Filter after up-convolutions; None or () for no blur.
@@ -160,6 +164,7 @@ class SynthesisNetwork(Network):
         use_instance_norm=True,
         fused_scale="auto",
         blur_filter=(1, 2, 1),
+        pixelnorm_epsilon=1e-8,
         **kwargs,
     ):
         arguments = dict(
@@ -178,6 +183,7 @@ class SynthesisNetwork(Network):
             use_instance_norm=use_instance_norm,
             fused_scale=fused_scale,
             blur_filter=tuple(blur_filter or ()),
+            pixelnorm_epsilon=pixelnorm_epsilon,
         )
         super().__init__(arguments, **kwargs)
         self.dlatent_size = dlatent_size
@@ -201,6 +207,7 @@ class SynthesisNetwork(Network):
                 use_instance_norm=use_instance_norm,
                 use_styles=use_styles,
                 use_wscale=use_wscale,
+                pixelnorm_epsilon=pixelnorm_epsilon,
                 dtype=dtype,
                 name=name,
             )
@@ -222,11 +229,9 @@ class SynthesisNetwork(Network):
             self.layers_by_resolution.append(
                 [layer(first, blur, f"{res}x{res}_first"), layer(second, None, f"{res}x{res}_second")]
             )
-            self.to_rgb.append(
-                EqualizedConv2D(
-                    num_channels, 1, gain=1.0, use_wscale=use_wscale, dtype=dtype, name=f"{res}x{res}_to_rgb"
-                )
-            )
+            # Of the convolutions, this one is in full precision: bfloat16 near 1 has steps of half a grey level.
+            rgb = dict(gain=1.0, use_wscale=use_wscale, dtype=self.variable_dtype, name=f"{res}x{res}_to_rgb")
+            self.to_rgb.append(EqualizedConv2D(num_channels, 1, **rgb))
         self.build((None, self.num_layers, dlatent_size))
 
     @property

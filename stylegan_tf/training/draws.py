@@ -15,6 +15,7 @@ class Purpose(enum.IntEnum):
     MIXING_FACTORS = 3
     RANDOM_LABELS = 4
     GRID = 5
+    PATH_LENGTH = 6
 
 
 class GeneratorDraws(NamedTuple):
@@ -25,12 +26,14 @@ class GeneratorDraws(NamedTuple):
         z2: Second latents, whose styles take over from layer `cutoff` on, [N, latent_size].
         cutoff: int32 scalar; the number of layers in use where styles are not mixed.
         noise: One image a layer in use, [N, R, R, 1] each; None for the stored ones.
+        directions: Standard normal images for the path length, [N, R, R, C]; None without.
     """
 
     z: tf.Tensor
     z2: tf.Tensor
     cutoff: tf.Tensor
     noise: list[tf.Tensor] | None
+    directions: tf.Tensor | None = None
 
 
 def seed_of(run_seed, *values):

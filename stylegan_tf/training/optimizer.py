@@ -35,7 +35,8 @@ class Adam:
             learning_rate: float32 scalar.
 
         Returns:
-            bool scalar: whether the step was taken.
+            bool scalar: whether the step was taken, and float32 scalar: the norm of all gradients together, 0 if it was
+            not. Gradients whose squares overflow (from 1e19 on) count as not finite.
         """
         used = [
             (gradient, target, m, v)
@@ -45,9 +46,9 @@ class Adam:
         summed = strategy.extended.batch_reduce_to(
             tf.distribute.ReduceOp.SUM, [(gradient, target) for gradient, target, _, _ in used]
         )
-        finite = tf.reduce_all(
-            [tf.reduce_all(tf.math.is_finite(strategy.experimental_local_results(g)[0])) for g in summed]
-        )
+        # One pass over the gradients serves both: a sum of squares is finite only if all of them are.
+        squares = tf.add_n([tf.reduce_sum(tf.square(strategy.experimental_local_results(g)[0])) for g in summed])
+        finite = tf.math.is_finite(squares)
 
         def step():
             self.updates.assign_add(1)
@@ -59,7 +60,7 @@ class Adam:
                 )
             return True
 
-        return tf.cond(finite, step, lambda: False)
+        return tf.cond(finite, step, lambda: False), tf.where(finite, tf.sqrt(squares), 0.0)
 
     def _update(self, target, m, v, gradient, learning_rate, beta1_power, beta2_power):
         tf.raw_ops.ResourceApplyAdam(

@@ -1,5 +1,6 @@
 """What a run shows: a progress bar, log.txt, TensorBoard events, image grids."""
 
+import contextlib
 import resource
 import sys
 from pathlib import Path
@@ -10,8 +11,6 @@ from tqdm import tqdm
 
 from dnnlib.images import image_grid, save_image, to_uint8_rounded
 
-GRID_BATCH = 16
-
 
 class Reporter:
     """Writes the log, the events and the bar of a run; a context manager.
@@ -20,12 +19,16 @@ class Reporter:
         run_dir: Folder of the run.
         total_kimg: Length of the run.
         kimg: Where it starts.
+
+    Attributes:
+        tracker: A `WandB` that gets the same numbers and pictures, or None.
     """
 
     def __init__(self, run_dir, total_kimg, kimg=0.0):
         self.run_dir = Path(run_dir)
         self.log = (self.run_dir / "log.txt").open("a", buffering=1)
         self.events = tf.summary.create_file_writer(str(run_dir))
+        self.tracker = None
         # disable=None: no bar where the output is no terminal.
         self.bar = tqdm(total=total_kimg, initial=kimg, unit="kimg", disable=None, bar_format=BAR)
 
@@ -35,13 +38,17 @@ class Reporter:
     def __exit__(self, *exception):
         self.bar.close()
         self.events.close()
-        self.log.close()
+        with contextlib.suppress(OSError):  # what a full disk has not taken is written once more
+            self.log.close()
+        if self.tracker:
+            self.tracker.finish()
 
     def line(self, text):
-        """Prints one line, and appends it to log.txt."""
+        """Prints one line, and appends it to log.txt; a full disk does not end the run."""
         tqdm.write(text, file=sys.stdout)
         sys.stdout.flush()
-        self.log.write(text + "\n")
+        with contextlib.suppress(OSError):
+            self.log.write(text + "\n")
 
     def advance(self, kimg, phase):
         """Moves the bar to `kimg` and shows the phase in it."""
@@ -54,38 +61,73 @@ class Reporter:
             for name, value in values.items():
                 tf.summary.scalar(name, value)
         self.events.flush()
+        if self.tracker:
+            self.tracker.scalars(values, images_seen)
 
     def grid(self, name, images, columns, images_seen):
         """Saves images, float [N, R, R, C] in [-1, 1], as NAME.png and in TensorBoard."""
         grid = to_uint8_rounded(image_grid(np.asarray(images), columns))
-        save_image(self.run_dir / f"{name}.png", grid)
+        path = self.run_dir / f"{name}.png"
+        save_image(path, grid)
+        tag = "".join(c for c in name if c.isalpha())
         with self.events.as_default(step=images_seen):
-            tf.summary.image("".join(c for c in name if c.isalpha()), grid.reshape(1, *grid.shape[:2], -1))
+            tf.summary.image(tag, grid.reshape(1, *grid.shape[:2], -1))
         self.events.flush()
+        if self.tracker:
+            self.tracker.image(tag, path, images_seen)
+
+
+class Silence:
+    """The `Reporter` of hosts that write nothing: all but the chief."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+    def line(self, text):
+        pass
+
+    def advance(self, kimg, phase):
+        pass
+
+    def scalars(self, values, images_seen):
+        pass
+
+    def grid(self, name, images, columns, images_seen):
+        pass
 
 
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} kimg [{elapsed}<{remaining}{postfix}]"
 
 
-def grid_size(resolution):
-    """(columns, rows) of a grid that fills about one screen of 1920 x 1080."""
-    return min(max(1920 // resolution, 3), 16), min(max(1080 // resolution, 2), 8)
+class Profile:
+    """Writes a TensorBoard profile of some steps; counts them by itself.
 
+    Args:
+        steps: (first step, number of steps), counted from 0, or None for no profile.
+    """
 
-def generate_grid(generator, z, labels, resolution, fade):
-    """Images of fixed latents without truncation, enlarged to the generator's full resolution, NumPy [N, R, R, C]."""
-    images = [
-        generator(
-            z[i : i + GRID_BATCH],
-            labels[i : i + GRID_BATCH] if generator.label_size else None,
-            truncation_psi=None,
-            resolution=resolution,
-            fade=fade,
-        ).numpy()
-        for i in range(0, len(z), GRID_BATCH)
-    ]
-    factor = generator.resolution // resolution
-    return np.concatenate(images).repeat(factor, axis=1).repeat(factor, axis=2)
+    def __init__(self, steps):
+        self.first, self.end = (steps[0], sum(steps)) if steps else (None, None)
+        self.count = 0
+        self.running = False
+
+    def step(self, run_dir):
+        """Call it before every step."""
+        if self.count == self.first:
+            tf.profiler.experimental.start(str(run_dir))
+            self.running = True
+        if self.count == self.end:
+            self.stop()
+        self.count += 1
+
+    def stop(self):
+        """Ends the profile if it still runs, as when the run is shorter."""
+        if self.running:
+            tf.profiler.experimental.stop()
+            self.running = False
 
 
 def peak_memory_gb():

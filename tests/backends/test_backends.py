@@ -11,7 +11,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 
 # One vector for everything that the networks do: labels, both orientations of up-convolutions, traditional and
-# style-based input, growth, truncation, mixing, minibatch standard deviation.
+# style-based input, growth, truncation, mixing, minibatch standard deviation; both forms of Progressive GAN.
 VECTORS = (
     "g_mapping-8layers-labels",
     "g_mapping-0layers-labels",
@@ -21,6 +21,9 @@ VECTORS = (
     "g_style-labels",
     "d_basic-labels",
     "d_basic-mbstd-features",
+    "progan-g_paper-default",
+    "progan-g_paper-labels-unfused",
+    "progan-d_paper-unfused",
 )
 
 

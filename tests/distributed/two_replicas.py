@@ -49,7 +49,11 @@ def split(strategy, values):
 
     def rows(context):
         mine = order[context.replica_id_in_sync_group]
-        return tf.nest.map_structure(lambda value: tf.gather(value, mine) if value.shape.rank else value, values)
+
+        def pick(value):
+            return tf.gather(value, mine) if value is not None and value.shape.rank else value
+
+        return tf.nest.map_structure(pick, values)
 
     return strategy.experimental_distribute_values_from_function(rows)
 
@@ -94,12 +98,13 @@ def draw(strategy):
     step = TrainingStep(models, CONFIG, strategy, RESOLUTION, fading=False, all_labels=labels)
     images = tf.constant(np.random.RandomState(4).randint(256, size=(BATCH, RESOLUTION, RESOLUTION, 1)), tf.uint8)
     run = tf.function(lambda seen: strategy.run(step.draw, (images, seen, 1.0)))
+    local = strategy.experimental_local_results
     drawn = {}
     for seen in range(0, 16 * BATCH, BATCH):
         values = run(tf.constant(seen, tf.int64))
         for replica in range(strategy.num_replicas_in_sync):
             reals, D_draws, G_draws, factors, chosen = tf.nest.map_structure(
-                lambda value, r=replica: strategy.experimental_local_results(value)[r].numpy(), values
+                lambda value, r=replica: value if value is None else local(value)[r].numpy(), values
             )
             named = {"reals": reals, "mixing factors": factors, "random labels": chosen}
             for network, draws in (("D", D_draws), ("G", G_draws)):

@@ -23,6 +23,10 @@ KINDS = {
     "losses": "losses-*.npz",
     "ops": "ops*.npz",
     "process_reals": "process_reals*.npz",
+    "progan-d": "progan-d_*.npz",
+    "progan-g": "progan-g_*.npz",
+    "stylegan2-g_main": "stylegan2-g_main-*.npz",
+    "stylegan2-losses": "stylegan2-losses*.npz",
     "tensorflow-addons": "tensorflow-addons*.npz",
     "train-steps": "train-steps*.npz",
     "training_schedule": "training_schedule*.json",
@@ -31,7 +35,7 @@ KINDS = {
 }
 
 # The reference's names of the networks that this project has.
-NETWORKS = ("D_basic", "G_mapping", "G_style", "G_synthesis")
+NETWORKS = ("D_basic", "D_paper", "G_mapping", "G_paper", "G_style", "G_synthesis")
 
 
 class Vector:

@@ -97,13 +97,30 @@ def test_generator(vector, run):
     assert_images(generator.synthesis(w, resolution=resolution, fade=fade), vector, run)
 
 
-@pytest.mark.vectors("d_basic")
-def test_discriminator(vector, run):
+@pytest.mark.vectors("progan-g")
+def test_progan_generator(vector, run):
+    structure = call_arguments(vector, run, {"structure": "linear"})["structure"]
+    resolution, fade = growth(full_resolution(vector), run["lod"], structure)
+    latents, labels = vector["inputs/latents_in"], given(vector["inputs/labels_in"])
+    assert_images(network_of(vector)(latents, labels, resolution=resolution, fade=fade), vector, run)
+
+
+def assert_scores(vector, run):
     structure = call_arguments(vector, run, {"structure": "linear"})["structure"]
     resolution, fade = growth(full_resolution(vector), run["lod"], structure)
     images, labels = vector[f"inputs/images_in@n={run['n']}"], given(vector[f"inputs/labels_in@n={run['n']}"])
     scores = network_of(vector)(shrink(nhwc(images), resolution), labels, fade=fade)
     assert_close(to_numpy(scores), vector[run["output"]], tolerance(vector), "score")
+
+
+@pytest.mark.vectors("d_basic")
+def test_discriminator(vector, run):
+    assert_scores(vector, run)
+
+
+@pytest.mark.vectors("progan-d")
+def test_progan_discriminator(vector, run):
+    assert_scores(vector, run)
 
 
 @pytest.mark.vectors("g_synthesis")

@@ -1,0 +1,271 @@
+"""The paper's configurations, what each data set changes, and the FID that the paper reports for them.
+
+`make_config("b", "ffhq", num_gpus=8)` is row B of Table 1. Origins of the constants are listed in PROVENANCE.md.
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+from stylegan_tf.configs import TrainingConfig, from_dict, to_dict
+
+
+def merge(base, changes):
+    """A copy of nested dicts with changes; the tables of a schedule are replaced as a whole."""
+    merged = dict(base)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(base.get(key), dict) and not key.endswith("_dict")
+        merged[key] = merge(base[key], value) if nested else value
+    return merged
+
+
+# What a configuration changes in `TrainingConfig`, whose defaults are F on FFHQ; each of E to B leaves out more.
+WGAN_GP = {"generator": "wgan", "discriminator": "wgan-gp"}
+NO_MAPPING = {"generator": {"mapping_layers": 0}}
+NO_STYLES = {"generator": {"use_styles": False, "use_instance_norm": False, "use_pixel_norm": True}}
+
+F = {}
+E = merge(F, {"style_mixing_prob": 0.0})
+D = merge(E, {"generator": {"use_noise": False}})
+C = merge(D, {"generator": {"const_input_layer": False}})
+B = merge(C, merge(NO_STYLES, NO_MAPPING))
+
+CONFIGS = {
+    # Table 1.
+    # Progressive GAN: its own networks, without blur, from 4x4, and its loss.
+    "a": {
+        "networks": "progan",
+        "style_mixing_prob": 0.0,
+        "loss": WGAN_GP,
+        "schedule": {"lod_initial_resolution": 4},
+        "total_kimg": 12000,
+    },
+    "b": B,  # + tuning: bilinear resampling, R1, from 8x8, longer
+    "c": C,  # + mapping network and styles
+    "d": D,  # + learned constant in place of the traditional input
+    "e": E,  # + noise
+    "f": F,  # + mixing regularization
+    # Table 4: B and F with mapping networks of other depths.
+    "traditional-0": B,
+    "traditional-8": merge(B, {"generator": {"mapping_layers": 8}}),
+    "style-0": merge(F, NO_MAPPING),
+    "style-1": merge(F, {"generator": {"mapping_layers": 1}}),
+    "style-2": merge(F, {"generator": {"mapping_layers": 2}}),
+    "style-8": merge(F, {"generator": {"mapping_layers": 8}}),
+}
+
+AT_MOST_0_002 = {128: 0.0015, 256: 0.002, 512: 0.002, 1024: 0.002}
+
+# What a data set changes. It goes before the configuration, but for the keywords of the generator.
+DATASETS = {
+    "ffhq": {"mirror": True},
+    "celebahq": {
+        "mirror": True,
+        "loss": WGAN_GP,
+        "schedule": {"G_lrate_dict": AT_MOST_0_002, "D_lrate_dict": AT_MOST_0_002},
+    },
+    "lsun-bedroom": {"mirror": False, "total_kimg": 70000},
+    "lsun-cat": {"mirror": False, "total_kimg": 70000},
+    "lsun-car": {"mirror": False, "total_kimg": 46000},
+    # Ours: the paper's settings, with the classes as labels.
+    "cifar10": {"mirror": True, "max_label_size": "full"},
+    # Ours: the 1,797 digits of scikit-learn at 32x32, minutes on two CPU cores.
+    "digits": {
+        "mirror": False,
+        "total_kimg": 140,
+        "generator": {
+            "fmap_base": 256,
+            "fmap_max": 64,
+            "latent_size": 64,
+            "dlatent_size": 64,
+            "mapping_fmaps": 64,
+            "mapping_layers": 4,
+        },
+        "discriminator": {"fmap_base": 256, "fmap_max": 64},
+        "loss": {"r1_gamma": 0.5},
+        "schedule": {
+            "lod_training_kimg": 50,
+            "lod_transition_kimg": 10,
+            "minibatch_base": 32,
+            "minibatch_dict": {},
+            "G_lrate_base": 0.01,
+            "D_lrate_base": 0.01,
+            "tick_kimg_base": 5,
+            "tick_kimg_dict": {},
+        },
+        "average_half_life_kimg": 3,
+        "snapshot_ticks": 4,
+    },
+}
+
+# Any other: the paper's settings, but not every image may be mirrored: text, digits and maps may not.
+OTHER_DATASET = {"mirror": False}
+
+# What neither table can say alone.
+EXCEPTIONS = {
+    # Starting one level lower takes one level, 60 kimg, longer to get as far.
+    ("digits", "a"): {"total_kimg": 200},
+    # Without a mapping network, w is z with the embedded label, twice as long.
+    ("cifar10", "b"): {"generator": {"dlatent_size": 1024}},
+    ("cifar10", "traditional-0"): {"generator": {"dlatent_size": 1024}},
+    ("cifar10", "style-0"): {"generator": {"dlatent_size": 1024}},
+}
+
+# Keywords that Progressive GAN's generator does not have.
+STYLE_KEYWORDS = ("dlatent_size", "mapping_fmaps", "mapping_layers")
+
+# Minibatch by resolution for a number of GPUs (paper, appendix C); larger resolutions take the base.
+MINIBATCHES = {
+    1: {"minibatch_base": 4, "minibatch_dict": {4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4}},
+    2: {"minibatch_base": 8, "minibatch_dict": {4: 256, 8: 256, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8}},
+    4: {"minibatch_base": 16, "minibatch_dict": {4: 512, 8: 256, 16: 128, 32: 64, 64: 32, 128: 16}},
+    8: {"minibatch_base": 32, "minibatch_dict": {4: 512, 8: 256, 16: 128, 32: 64, 64: 32}},
+}
+
+# Settings, as `override` takes them, with which the networks of any configuration have their full resolution at once.
+NO_GROWING = (
+    "schedule.lod_initial_resolution=1024",
+    "schedule.lod_training_kimg=0",
+    "schedule.lod_transition_kimg=0",
+)
+
+
+def make_config(config="f", dataset="ffhq", num_gpus=0, num_hosts=1):
+    """The `TrainingConfig` of one of the `CONFIGS` on a data set, with the minibatches for all GPUs of all hosts.
+
+    A number of GPUs without a row of its own takes that of the next smaller number.
+
+    Args:
+        config: "a" to "f" (Table 1), "traditional-0", "traditional-8", "style-0", "style-1", "style-2", "style-8"
+            (Table 4).
+        dataset: Name of the data set; "ffhq256" and "ffhq-256" take what is written for "ffhq".
+        num_gpus: GPUs of each host; 0 is one replica on the CPU.
+        num_hosts: Machines that train together.
+
+    Raises:
+        ValueError: There is no such configuration.
+    """
+    if config not in CONFIGS:
+        raise ValueError(f"There is no configuration {config!r}; there are: {', '.join(CONFIGS)}.")
+    devices = {"num_gpus": num_gpus, "num_hosts": num_hosts}
+    num_replicas = TrainingConfig(**devices).num_replicas
+    row = MINIBATCHES[max(number for number in MINIBATCHES if number <= num_replicas)]
+    name, _ = split_size(dataset)
+    recipe = DATASETS.get(name, OTHER_DATASET)
+    changes = merge(CONFIGS[config], recipe)
+    # What the generator is made of is the configuration's to say, and the data set's how large it is.
+    changes["generator"] = merge(recipe.get("generator", {}), CONFIGS[config].get("generator", {}))
+    changes = merge(changes, EXCEPTIONS.get((name, config), {}))
+    if changes.get("networks") == "progan":
+        changes["generator"] = {k: v for k, v in changes["generator"].items() if k not in STYLE_KEYWORDS}
+    base = {"config": config, "dataset": dataset, **devices, "schedule": row, "discriminator": {}}
+    return from_dict(TrainingConfig, merge(base, changes))
+
+
+def split_size(dataset):
+    """("ffhq", 256) of "ffhq256" or "ffhq-256"; ("ffhq", None) of "ffhq". A name in `DATASETS` is left whole."""
+    match = re.fullmatch(r"(.+?)[-_]?(\d+)", dataset)
+    return (match[1], int(match[2])) if match and dataset not in DATASETS else (dataset, None)
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """An FID of the paper: 50,000 images, no truncation."""
+
+    fid: float
+    source: str
+    config: str = "f"
+    dataset: str = "ffhq"
+    resolution: int = 1024
+    style_mixing_prob: float | None = None
+
+
+TABLE_1 = {
+    # configuration: (CelebA-HQ, FFHQ)
+    "a": (7.79, 8.04),
+    "b": (6.11, 5.25),
+    "c": (5.34, 4.85),
+    "d": (5.07, 4.88),
+    "e": (5.06, 4.42),
+    "f": (5.17, 4.40),
+}
+TABLE_2 = {0.0: 4.42, 0.5: 4.41, 0.9: 4.40, 1.0: 4.83}  # share of images trained with mixing
+TABLE_4 = {
+    "traditional-0": 5.25,
+    "traditional-8": 4.87,
+    "style-0": 5.06,
+    "style-1": 4.60,
+    "style-2": 4.43,
+    "style-8": 4.40,
+}
+
+PAPER_ROWS = [
+    *(PaperRow(row[1], f"Table 1, configuration {name.upper()}, FFHQ", name) for name, row in TABLE_1.items()),
+    *(
+        PaperRow(row[0], f"Table 1, configuration {name.upper()}, CelebA-HQ", name, "celebahq")
+        for name, row in TABLE_1.items()
+    ),
+    *(PaperRow(fid, f"Table 2, mixing {share:.0%}, FFHQ", style_mixing_prob=share) for share, fid in TABLE_2.items()),
+    *(PaperRow(fid, f"Table 4, {name.replace('-', ' ')}, FFHQ", name) for name, fid in TABLE_4.items()),
+    PaperRow(2.65, "LSUN Bedroom at 256x256, configuration F", dataset="lsun-bedroom", resolution=256),
+    PaperRow(8.53, "LSUN Cat at 256x256, configuration F", dataset="lsun-cat", resolution=256),
+    PaperRow(3.27, "LSUN Car at 512x384, configuration F", dataset="lsun-car", resolution=512),
+    PaperRow(4.3, "FFHQ at 256x256, reduced by box means, configuration F", resolution=256),
+]
+
+# What does not change the quality that a run reaches.
+NEUTRAL = (
+    "config",
+    "dataset",
+    "data_dir",
+    "resolution",
+    "shuffle_megabytes",
+    "cache_megabytes",
+    "num_gpus",
+    "num_hosts",
+    "accumulate",
+    "xla",
+    "seed",
+    "snapshot_ticks",
+    "keep_checkpoints",
+    "checkpoint_hours",
+    "nonfinite_limit",
+    "metrics",
+    "metric_ticks",
+    "deterministic",
+)
+
+
+def paper_fid(config):
+    """The FID that the paper reports for a run with this configuration.
+
+    Args:
+        config: TrainingConfig. A `resolution` of None is that of the data set's name, such as ffhq256, or the paper's.
+
+    Returns:
+        {"fid": 4.40, "source": "Table 1, configuration F, FFHQ"}, or None where the paper reports nothing: for another
+        data set or resolution, or with a setting that changes what the run learns.
+    """
+    name, size = split_size(config.dataset)
+    # Configurations of two tables are the same run; the table that was asked for goes first.
+    for row in sorted(PAPER_ROWS, key=lambda row: row.config != config.config):
+        expected = make_config(row.config, row.dataset)
+        if row.style_mixing_prob is not None:
+            expected = replace(expected, style_mixing_prob=row.style_mixing_prob)
+        same_images = name == row.dataset and (config.resolution or size) in (None, row.resolution)
+        if same_images and essence(config) == essence(expected):
+            return {"fid": row.fid, "source": row.source}
+    return None
+
+
+def essence(config):
+    """All settings, nested dicts, but for those that do not change the quality that a run reaches."""
+    values = to_dict(config)
+    for name in NEUTRAL:
+        del values[name]
+    schedule = values["schedule"]
+    del schedule["tick_kimg_base"], schedule["tick_kimg_dict"]
+    if {name: schedule[name] for name in ("minibatch_base", "minibatch_dict")} in MINIBATCHES.values():
+        del schedule["minibatch_base"], schedule["minibatch_dict"]
+    if values["precision"] == "tf32":
+        values["precision"] = "fp32"
+    return values

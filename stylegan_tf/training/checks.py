@@ -1,0 +1,72 @@
+"""What must be right about a configuration before a run starts."""
+
+import inspect
+
+from stylegan_tf.losses import BASE_LOSSES, GENERATOR_LOSSES
+from stylegan_tf.training.models import NETWORKS
+
+
+def check_names(config, metrics=()):
+    """ValueError for a metric, a loss or a network's keyword that does not exist, or that the data set decides."""
+    for name in config.metrics:
+        if name not in metrics:
+            raise ValueError(f"There is no metric {name!r}; there are: {', '.join(metrics) or 'none yet'}.")
+    for name, known in (("generator", GENERATOR_LOSSES), ("discriminator", sorted(BASE_LOSSES))):
+        if getattr(config.loss, name) not in known:
+            received = getattr(config.loss, name)
+            raise ValueError(f"loss.{name} must be one of {', '.join(known)}; received {received!r}.")
+    for name, network in zip(("generator", "discriminator"), NETWORKS[config.networks], strict=True):
+        keywords = inspect.signature(network).parameters.keys() - {"resolution", "num_channels", "label_size", "kwargs"}
+        for unknown in getattr(config, name).keys() - keywords:
+            raise ValueError(f"There is no setting {name}.{unknown}; there are: {', '.join(sorted(keywords))}.")
+
+
+def check_minibatches(config, group_size):
+    """Checks that every minibatch of the run divides into replicas, rounds and minibatch-stddev groups.
+
+    Returns:
+        Lines about what `accumulate` changes: nothing, unless its rounds are smaller than a group.
+
+    Raises:
+        ValueError: A minibatch does not divide.
+    """
+    lines = []
+    for resolution, minibatch in minibatches(config).items():
+        share, rest = divmod(minibatch, config.num_replicas)
+        where = f"The minibatch of {minibatch} images at {resolution}x{resolution} cannot be divided"
+        if rest or not share:
+            raise ValueError(f"{where} among {config.num_replicas} replicas; choose a multiple with --minibatch.")
+        images, rest = divmod(share, config.accumulate)
+        if rest or not images:
+            raise ValueError(
+                f"{where} into --accumulate={config.accumulate} rounds of {config.num_replicas} replicas, with {share} on "
+                "each; choose a multiple with --minibatch, or fewer rounds."
+            )
+        group = min(group_size, share)
+        if group_size > 1 and share % group:
+            raise ValueError(
+                f"{where} into groups of {group_size} for the minibatch standard deviation, with {share} on each "
+                "replica; choose another with --minibatch."
+            )
+        if images < group:
+            lines.append(
+                f"At {resolution}x{resolution}, --accumulate={config.accumulate} leaves {images} of {share} images a round: the "
+                f"minibatch standard deviation sees groups of {images} instead of {group}, which is not the same training."
+            )
+        elif group_size > 1 and images % group:
+            raise ValueError(
+                f"{where} into rounds of whole groups of {group} images for the minibatch standard deviation, with "
+                f"{images} in each of --accumulate={config.accumulate} rounds; choose another number of rounds."
+            )
+    return lines
+
+
+def minibatches(config):
+    """{resolution: images} of the minibatches of a run, as they are asked for."""
+    schedule, sizes = config.schedule, {}
+    resolution = min(schedule.lod_initial_resolution, config.resolution)
+    while resolution <= config.resolution:
+        wanted = schedule.minibatch_dict.get(resolution, schedule.minibatch_base)
+        sizes[resolution] = min(wanted, schedule.max_minibatch_per_gpu.get(resolution, wanted) * config.num_replicas)
+        resolution *= 2
+    return sizes
