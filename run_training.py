@@ -14,8 +14,9 @@ from dnnlib.run_dir import find_run_dir
 from metrics import METRICS
 from stylegan_tf.configs import CHOICES, override, to_dict
 from stylegan_tf.presets import CONFIGS, NO_GROWING, make_config, paper_fid
-from stylegan_tf.training.devices import count_gpus, find_hosts
+from stylegan_tf.training.devices import LOST, HostLost, count_gpus
 from stylegan_tf.training.diagnosis import DivergedError
+from stylegan_tf.training.hosts import find_hosts
 from stylegan_tf.training.initialize import initial_resolution
 from stylegan_tf.training.resuming import find_same_run, resumed_config
 from stylegan_tf.training.trainer import Trainer
@@ -47,7 +48,9 @@ def parse_profile(ctx, param, value):
 )
 @click.option("--mirror/--no-mirror", default=None, help="Mirror half of the real images.  [default: the data set's]")
 @click.option(
-    "--mixing-prob", type=click.FloatRange(0, 1), help="Share of images with two styles.  [default: the configuration's]"
+    "--mixing-prob",
+    type=click.FloatRange(0, 1),
+    help="Share of images with two styles.  [default: the configuration's]",
 )
 @click.option("--gamma", type=click.FloatRange(min=0), help="Weight of R1.  [default: the configuration's]")
 @click.option(
@@ -80,7 +83,9 @@ def parse_profile(ctx, param, value):
 )
 @click.option("--xla/--no-xla", default=None, help="Compile the networks with XLA.  [default: on GPUs only]")
 @click.option("--init-from", metavar="PATH", help="Start with the weights of a snapshot or run.")
-@click.option("--freeze-d", type=click.IntRange(min=0), help="Layers of D, from the image on, not to train.  [default: 0]")
+@click.option(
+    "--freeze-d", type=click.IntRange(min=0), help="Layers of D, from the image on, not to train.  [default: 0]"
+)
 @click.option(
     "--snapshot-ticks", type=click.IntRange(min=1), help="Ticks between two snapshots.  [default: the data set's]"
 )
@@ -111,8 +116,7 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
     given = {name: value for name, value in options.items() if value is not None}
     try:
         hosts = find_hosts()
-        if hosts.count > 1:
-            given["num_hosts"] = hosts.count
+        given["num_hosts"] = hosts.count
         if resume is not None and auto_resume:
             raise ValueError("--resume names a run and --auto-resume finds one; give one of them.")
         run_dir = find_run_dir(outdir, resume) if resume is not None else None
@@ -132,6 +136,9 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
         fail(error)
     try:
         trainer.run(outdir)
+    except HostLost as error:
+        click.echo(error, err=True)
+        raise SystemExit(LOST) from None
     except (DatasetError, DivergedError, OSError, ValueError) as error:
         fail(error)
 

@@ -45,7 +45,7 @@ class Trained:
         return [tf.constant(value, "float32") for value in values]
 
     def step(self, gradients):
-        return bool(self.adam.apply(self.strategy, gradients, RATE))
+        return bool(self.adam.apply(self.strategy, gradients, RATE)[0])
 
     def state(self):
         slots = [*(variable.value for variable in self.variables), *self.adam.m, *self.adam.v, self.adam.updates]

@@ -31,32 +31,28 @@ def check_minibatches(config, group_size):
         ValueError: A minibatch does not divide.
     """
     lines = []
+    rounds = config.accumulate
     for resolution, minibatch in minibatches(config).items():
         share, rest = divmod(minibatch, config.num_replicas)
         where = f"The minibatch of {minibatch} images at {resolution}x{resolution} cannot be divided"
         if rest or not share:
             raise ValueError(f"{where} among {config.num_replicas} replicas; choose a multiple with --minibatch.")
-        images, rest = divmod(share, config.accumulate)
-        if rest or not images:
-            raise ValueError(
-                f"{where} into --accumulate={config.accumulate} rounds of {config.num_replicas} replicas, with {share} on "
-                "each; choose a multiple with --minibatch, or fewer rounds."
-            )
-        group = min(group_size, share)
-        if group_size > 1 and share % group:
+        group = min(group_size, share) if group_size > 1 else 1
+        if share % group:
             raise ValueError(
                 f"{where} into groups of {group_size} for the minibatch standard deviation, with {share} on each "
                 "replica; choose another with --minibatch."
             )
+        images, rest = divmod(share, rounds)
+        if rest or not images or (images > group and images % group):
+            raise ValueError(
+                f"{where} into --accumulate={rounds} rounds, with {share} on each replica and groups of {group} "
+                "for the minibatch standard deviation; choose another number of rounds, or another --minibatch."
+            )
         if images < group:
             lines.append(
-                f"At {resolution}x{resolution}, --accumulate={config.accumulate} leaves {images} of {share} images a round: the "
-                f"minibatch standard deviation sees groups of {images} instead of {group}, which is not the same training."
-            )
-        elif group_size > 1 and images % group:
-            raise ValueError(
-                f"{where} into rounds of whole groups of {group} images for the minibatch standard deviation, with "
-                f"{images} in each of --accumulate={config.accumulate} rounds; choose another number of rounds."
+                f"At {resolution}x{resolution}, --accumulate={rounds} leaves {images} of {share} images a round: the "
+                f"minibatch standard deviation sees groups of {images} instead of {group}, which changes the result."
             )
     return lines
 

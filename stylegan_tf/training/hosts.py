@@ -1,4 +1,4 @@
-"""Which machines train together, as TF_CONFIG or SLURM says. No TensorFlow here: it must not start before this is known."""
+"""Which machines train together, as TF_CONFIG or SLURM says."""
 
 import itertools
 import json
@@ -6,7 +6,7 @@ import os
 import re
 from typing import NamedTuple
 
-# TensorFlow's servers of a SLURM job listen on ports from here on, below those that Linux gives to outgoing connections.
+# TensorFlow's servers in SLURM jobs listen on ports from here on, below those that Linux gives to outgoing connections.
 _FIRST_PORT, _JOBS, _PORTS_PER_JOB = 10000, 1250, 16
 
 
@@ -90,11 +90,13 @@ def _from_slurm(environment):
             f"SLURM's variables do not agree: task {index} of {count}, on {len(nodes)} nodes with {tasks} tasks; "
             "start training with srun, or set TF_CONFIG."
         )
-    # Jobs that share a node have different numbers, hence ports; more than 16 tasks on a node would reach into another's.
+    # Jobs that share a node have different numbers, hence ports, for up to 16 tasks on each.
     first = _FIRST_PORT + job % _JOBS * _PORTS_PER_JOB
     placed = [(place, task) for place, number in enumerate(tasks) for task in range(number)]
     if placed[index][0] != node:
-        raise ValueError("SLURM deals the tasks out in another order than node by node; add --distribution=block to srun.")
+        raise ValueError(
+            "SLURM deals the tasks out in another order than node by node; add --distribution=block to srun."
+        )
     return Hosts(index, tuple(f"{nodes[place]}:{first + task}" for place, task in placed))
 
 

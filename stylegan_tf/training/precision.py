@@ -73,7 +73,7 @@ class LossScale:
         doubled = steps == STEPS_TO_DOUBLE
         factor = tf.where(finite, tf.where(doubled, 2.0, 1.0), 0.5)
         self._value.assign(tf.clip_by_value(self.value * factor, SMALLEST_SCALE, LARGEST_SCALE))
-        self._finite_steps.assign(tf.where(doubled, 0, steps))
+        self._finite_steps.assign(tf.where(doubled, tf.zeros_like(steps), steps))
 
     def variables(self):
         """{name: tf.Variable}, what a checkpoint has to hold."""

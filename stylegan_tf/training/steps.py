@@ -118,7 +118,7 @@ class TrainingStep:
         return tf.stack([D_loss, G_loss, *D_means, path_length_penalty, D_norm, G_norm, *skipped])
 
     def in_rounds(self, part, values, fade):
-        """On one replica: the sum of `part(*values, fade)` over the rounds of `config.accumulate`, one after the other."""
+        """On one replica: the sum of `part(*values, fade)` over the rounds of `accumulate`, one after the other."""
         rounds = self.config.accumulate
         if rounds == 1:
             return part(*values, fade)
@@ -263,3 +263,15 @@ def order_of_rounds(images, rounds, group_size):
     """
     members = max(min(group_size, images // rounds), 1)
     return np.arange(images).reshape(members, rounds, -1).transpose(1, 0, 2).reshape(rounds, -1)
+
+
+def tick_values(totals, minibatches):
+    """{name: number} of a tick from the sums of its steps: means, but for the numbers of skipped updates."""
+    values = dict(zip(STATISTICS, totals.tolist(), strict=True))
+    for name, total in values.items():
+        if name.startswith("gradient_norm"):
+            # A step that was skipped has no norm.
+            values[name] = total / max(minibatches - values[f"{name[-1]}_skipped"], 1)
+        elif not name.endswith("skipped"):
+            values[name] = total / minibatches
+    return values

@@ -3,35 +3,34 @@
 import json
 import math
 import time
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 
 import keras
 import tensorflow as tf
 
 from datasets.errors import DatasetError
 from datasets.opening import open_dataset
-from datasets.pipeline import dataset_error, shuffle_window, training_pipeline
-from dnnlib.files import atomic_file, atomic_folder
+from datasets.pipeline import shuffle_window
+from dnnlib.files import atomic_file
 from dnnlib.run_dir import create_run_dir
 from stylegan_tf.configs import to_dict
 from stylegan_tf.training.average import half_life_beta
 from stylegan_tf.training.checkpoint import Progress, load_newest, save_checkpoint
 from stylegan_tf.training.checks import check_minibatches, check_names
-from stylegan_tf.training.devices import find_hosts, host_stream, make_strategy
+from stylegan_tf.training.devices import agree, check_alike, make_strategy, watch
 from stylegan_tf.training.diagnosis import DivergedError, diagnose
 from stylegan_tf.training.evaluation import Evaluation
 from stylegan_tf.training.grid import ImageGrid
+from stylegan_tf.training.hosts import find_hosts
 from stylegan_tf.training.initialize import initialize
 from stylegan_tf.training.models import Models
 from stylegan_tf.training.precision import use_precision
 from stylegan_tf.training.reporting import Profile, Reporter, Silence, format_time, peak_memory_gb
-from stylegan_tf.training.steps import STATISTICS, TrainingStep
+from stylegan_tf.training.snapshot import save_snapshot
+from stylegan_tf.training.steps import STATISTICS, TrainingStep, tick_values
 from stylegan_tf.training.stopping import StopSignals
+from stylegan_tf.training.stream import RealImages
 from stylegan_tf.training.tracking import WandB
-
-# How many minibatches before a change of resolution its stream is opened: seconds, in which it reads ahead.
-WARM_MINIBATCHES = 100
 
 
 class Trainer:
@@ -58,6 +57,7 @@ class Trainer:
         check_names(config, metrics)
         self.hosts = find_hosts()
         self.strategy = make_strategy(config.num_gpus, self.hosts)
+        check_alike(self.strategy, self.hosts, {"the configuration": to_dict(config)})
         use_precision(config.precision)
         self.data = open_dataset(config.dataset, config.data_dir, config.resolution, config.max_label_size)
         self.config = config = replace(config, resolution=self.data.resolution)
@@ -83,6 +83,7 @@ class Trainer:
             self.remarks += [f"{path} is damaged ({why}); going on from {checkpoint.name}." for path, why in damaged]
         elif config.init_from:
             self.remarks += initialize(self.models, config.init_from)
+        check_alike(self.strategy, self.hosts, {"the images seen in the run to resume": self.progress.images_seen})
         self.metrics = {name: metrics[name] for name in config.metrics}
         self.profile = Profile(profile)
         self.wandb = wandb
@@ -101,10 +102,11 @@ class Trainer:
         Raises:
             DatasetError, OSError: Images cannot be read, or results not be written; a checkpoint has been if possible.
             DivergedError: Updates are no longer finite.
+            HostLost: Another host has died.
         """
         progress, total = self.progress, self.config.total_kimg * 1000
         first_image = progress.images_seen
-        with StopSignals() as self.signals, self.open_reporter(outdir) as self.reporter:
+        with StopSignals() as self.signals, watch(self.hosts), self.open_reporter(outdir) as self.reporter:
             self.start(first_image)
             try:
                 while progress.images_seen < total and not self.must_stop():
@@ -116,6 +118,8 @@ class Trainer:
             finally:
                 self.profile.stop()
             self.finish(trained=progress.images_seen > first_image)
+            if self.hosts.count > 1:
+                agree(self.strategy, 0)  # nobody leaves while the chief still writes
         return self.run_dir
 
     def open_reporter(self, outdir):
@@ -145,14 +149,20 @@ class Trainer:
                 self.reporter.line(f"{self.run_dir}: {self.data.num_images} images of {self.data.name}.")
                 self.reporter.grid("reals", self.grid.reals(), self.grid.columns, 0)
                 self.fakes(self.config.phase(0))
-        self.opened = self.batches = None
-        self.warm = {}  # {(resolution, minibatch, first item): stream} that is opened ahead
+        self.reals = RealImages(self.data, self.config, self.strategy, self.hosts)
+        self.told = 0.0  # how many hosts had been told to stop at the last step
         self.unsaved = False  # whether the disk was full when something was due to be saved
-        self.waited = 0.0  # seconds in which the step had no images, since the last tick
         self.clock = time.perf_counter()
 
     def must_stop(self):
-        return self.signals.received
+        """Whether this host has been told to stop or, where there are several, any of them had been a step ago."""
+        if self.hosts.count > 1:
+            # The sum is looked at one step later, so that nobody waits for it.
+            told, self.told = self.told, agree(self.strategy, bool(self.signals.received))
+            if told:
+                self.signals.received = self.signals.received or "a signal to another host"
+            return bool(told)
+        return bool(self.signals.received)
 
     def train_minibatch(self):
         """One step of both networks, and what is due after it."""
@@ -165,7 +175,7 @@ class Trainer:
             self.models.G_optimizer.reset()
             self.models.D_optimizer.reset()
         progress.lod = phase.lod
-        images, labels = self.next_batch(phase)
+        images, labels = self.reals.next(phase, progress)
         fade, G_lrate, D_lrate = (tf.constant(v, tf.float32) for v in (phase.fade, phase.G_lrate, phase.D_lrate))
         beta = tf.constant(half_life_beta(phase.minibatch, config.average_half_life_kimg), tf.float32)
         images_seen = tf.constant(progress.images_seen, tf.int64)
@@ -185,16 +195,14 @@ class Trainer:
 
     def check_finite(self):
         """Raises DivergedError when too many updates of a network in a row were skipped."""
-        limit = self.config.nonfinite_limit
         for name, variable in self.models.skipped.items():
             skipped = int(variable.numpy())
-            if skipped >= limit:
+            if skipped >= self.config.nonfinite_limit:
                 raise DivergedError(
-                    f"Training has diverged: at {self.progress.images_seen / 1000:.1f} kimg, the last {skipped} updates "
-                    f"of {name} were not finite and were skipped. The first that is not finite in the last step is "
-                    f"{diagnose(*self.latest)}. Resume from an earlier checkpoint, or start again, with lower learning "
-                    f"rates (--set schedule.{name}_lrate_base=...), a larger --gamma"
-                    f"{' or --precision=fp32' if self.config.precision == 'fp16' else ''}."
+                    f"Training has diverged at {self.progress.images_seen / 1000:.1f} kimg: the last {skipped} updates "
+                    f"of {name} were not finite and were skipped. In the last step, the first tensor that is not "
+                    f"finite is {diagnose(*self.latest)}. Resume from an earlier checkpoint, or start again, with "
+                    f"lower learning rates (--set schedule.{name}_lrate_base=...), a larger --gamma, or fp32."
                 )
 
     def step_for(self, phase):
@@ -205,36 +213,6 @@ class Trainer:
             self.steps[key] = TrainingStep(self.models, self.config, self.strategy, *key, labels)
         return self.steps[key]
 
-    def next_batch(self, phase):
-        """The next real images and labels of a phase; DatasetError if they cannot be read."""
-        key, seen = stream_key(phase), self.progress.images_seen
-        if key != self.opened:
-            self.opened, self.batches = key, self.warm.get((*key, seen)) or self.open_stream(*key, seen)
-            self.warm = {}
-        soon = self.config.phase(seen + WARM_MINIBATCHES * phase.minibatch)
-        if not self.warm and stream_key(soon) != key and (change := next_change(self.config, self.progress)):
-            self.warm = {change: self.open_stream(*change)}
-        start = time.perf_counter()
-        batch = take(self.batches)
-        self.waited += time.perf_counter() - start
-        return batch
-
-    def open_stream(self, resolution, minibatch, start):
-        """An iterator over this host's real images and labels, from the item `start` on; it begins to read at once."""
-        config = self.config
-        pipeline = training_pipeline(
-            self.data,
-            resolution,
-            minibatch,
-            config.seed,
-            start,
-            config.shuffle_megabytes,
-            config.cache_megabytes,
-            self.hosts.index,
-            self.hosts.count,
-        )
-        return host_stream(self.strategy, self.hosts, config.num_gpus, pipeline)
-
     def tick(self, phase):
         """Reports the time since the last tick and begins the next."""
         self.report(phase)
@@ -242,7 +220,7 @@ class Trainer:
         progress.tick, progress.minibatches = progress.tick + 1, 0
         progress.tick_images, progress.tick_seconds = progress.images_seen, progress.seconds
         self.totals.assign(tf.zeros_like(self.totals))
-        self.waited = 0.0
+        self.reals.waited = 0.0
 
     def report(self, phase):
         """Prints one line and writes the scalars of the time since the last tick."""
@@ -253,7 +231,7 @@ class Trainer:
         timing = {
             "seconds_per_kimg": seconds / images * 1000,
             "seconds_per_tick": seconds,
-            "data_wait": self.waited / seconds,
+            "data_wait": self.reals.waited / seconds,
             "memory_gb": peak_memory_gb(),
         }
         settings = {n: getattr(phase, n) for n in ("lod", "fade", "minibatch", "G_lrate", "D_lrate")}
@@ -297,12 +275,7 @@ class Trainer:
             return
         progress, config = self.progress, self.config
         self.fakes(phase)
-        snapshot = self.run_dir / f"network-snapshot-{progress.images_seen // 1000:06d}"
-        with atomic_folder(snapshot) as folder:
-            for network in (self.models.G, self.models.D, self.models.Gs):
-                network.save(folder / f"{network.name}.keras")
-            state = {**asdict(progress), "resolution": phase.resolution, "fade": phase.fade}
-            (folder / "training.json").write_text(json.dumps(state | {"config": to_dict(config)}, indent=2) + "\n")
+        snapshot = save_snapshot(self.run_dir, self.models, progress, phase, config)
         self.save_checkpoint()
         if self.metrics and (
             progress.tick % config.metric_ticks == 0 or progress.images_seen >= config.total_kimg * 1000
@@ -347,45 +320,6 @@ class Trainer:
             self.reporter.line(f"Finished. Pictures and networks are in {self.run_dir}.")
         else:
             self.reporter.line(f"Nothing to do: {self.run_dir} has reached {self.config.total_kimg} kimg.")
-
-
-def tick_values(totals, minibatches):
-    """{name: number} of a tick from the sums of its steps: means, but for the numbers of skipped updates."""
-    values = dict(zip(STATISTICS, totals.tolist(), strict=True))
-    for name, total in values.items():
-        if name.startswith("gradient_norm"):
-            # A step that was skipped has no norm.
-            values[name] = total / max(minibatches - values[f"{name[-1]}_skipped"], 1)
-        elif not name.endswith("skipped"):
-            values[name] = total / minibatches
-    return values
-
-
-def take(stream):
-    """The next images and labels of a stream; DatasetError if they cannot be read."""
-    try:
-        return next(stream)
-    except tf.errors.OpError as error:
-        raise dataset_error(error) or error from None
-
-
-def stream_key(phase):
-    """What decides which stream of real images a phase reads."""
-    return phase.resolution, phase.minibatch
-
-
-def next_change(config, progress):
-    """Returns (resolution, minibatch, images seen) of the next change of stream, or None if the run ends before it."""
-    images_seen, repeat = progress.images_seen, progress.repeat
-    phase = current = config.phase(progress.schedule_images)
-    while images_seen < config.total_kimg * 1000:
-        if repeat == 0:
-            phase = config.phase(images_seen)
-            if stream_key(phase) != stream_key(current):
-                return *stream_key(phase), images_seen
-        images_seen += phase.minibatch
-        repeat = (repeat + 1) % config.minibatch_repeats
-    return None
 
 
 def levels(lod):

@@ -119,20 +119,55 @@ def test_the_weights_are_those_of_an_unbroken_run(runs):
         assert (runs[0] / name).read_bytes() == (runs[1] / name).read_bytes()
 
 
-def test_finished_run_has_nothing_to_do(runs, folder):
-    _, run_dir, _ = runs
-    output = finish(start(arguments(folder, *OPTIONS, settings=SETTINGS)))
-    assert output.endswith(f"Nothing to do: {run_dir} has reached 3.2 kimg.\n")
+def read_until(process, words):
+    """Reads what the process prints up to a line with `words`; returns that line."""
+    for line in process.stdout:
+        if words in line:
+            return line
+    raise AssertionError(f"It ended without {words!r}: {process.stderr.read()}")
+
+
+def limit_files(process, size):
+    """Lets no file of the process grow beyond a number of bytes, as if the disk were full."""
+    _, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, hard))
+
+
+def saved(run_dir):
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in run_dir.glob("checkpoint-*.npz")}
 
 
 def test_full_disk(folder):
-    """A run reports a disk that is full and goes on, saves as soon as there is room, and SIGTERM ends it well."""
-    command = arguments(folder, f"--outdir={folder / 'full'}", *OPTIONS, "--total-kimg=1000", settings=SETTINGS)
-    process = start(command)
+    """It is reported, the run goes on and saves as soon as there is room; and SIGTERM leaves it ready to be resumed."""
     run_dir = folder / "full" / "00000-tiny-f-cpu"
-    wait_for((run_dir / "checkpoint-000001.npz").exists, process)
-
-    unlimited = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
-    # No file can grow any more, neither the log nor TensorBoard's.
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1, unlimited[1]))
-    time.sleep(1)
+    process = start(arguments(folder, f"--outdir={run_dir.parent}", *OPTIONS, "--total-kimg=1000", settings=SETTINGS))
+    try:
+        wait_for((run_dir / "checkpoint-000001.npz").exists, process)
+        # For every file, the log and TensorBoard's among them; then for the largest alone, which are the checkpoints.
+        for size in (1, (run_dir / "checkpoint-000000.npz").stat().st_size - 1):
+            limit_files(process, size)
+            line = read_until(process, "failed: ")
+            assert line.startswith("Saving at ") and "File too large. Older checkpoints are intact; make room" in line
+            before = saved(run_dir)
+            read_until(process, "tick ")
+            assert read_until(process, "failed: ") != line
+            assert saved(run_dir) == before
+            assert len(before) == 2
+            for name in before:
+                arrays, _ = checkpoint(run_dir / name)
+                assert arrays["G_optimizer|updates"] > 0
+            limit_files(process, resource.RLIM_INFINITY)
+            wait_for(lambda before=before: not saved(run_dir).keys() <= before.keys(), process)
+        process.send_signal(signal.SIGTERM)
+        *_, stopped, resuming = process.stdout.read().splitlines()
+        assert process.wait(timeout=60) == 0, process.stderr.read()
+    finally:
+        process.kill()
+        process.communicate()
+    newest = max(run_dir.glob("checkpoint-*.npz"))
+    assert stopped.startswith("Stopped by SIGTERM at ") and stopped.endswith(f"wrote {newest}.")
+    assert resuming == f"Resume with: python run_training.py --resume={run_dir}"
+    # What the log could not take when it was printed, it has now.
+    assert line in log(run_dir)
+    assert log(run_dir).count("failed: ") >= 4
+    assert not list(run_dir.glob(".*"))
