@@ -54,7 +54,7 @@ def parse_profile(ctx, param, value):
 )
 @click.option("--gamma", type=click.FloatRange(min=0), help="Weight of R1.  [default: the configuration's]")
 @click.option(
-    "--path-length-weight", type=click.FloatRange(min=0), help="Weight of the path length penalty.  [default: 0]"
+    "--path-length-weight", type=click.FloatRange(min=0), help="Weight of the path length penalty; none without it."
 )
 @click.option(
     "--total-kimg",

@@ -39,13 +39,14 @@ def _flops(op):
     return 2 * kernel.num_elements() * small[0] * small[1] * small[2]
 
 
-def best_rate(minibatch=8, seconds=2.0):
-    """The best rate of a float32 convolution here, in FLOP/s, over a few large shapes."""
-    return max(_rate(minibatch, side, maps, seconds / len(CANDIDATES)) for side, maps in CANDIDATES)
+def best_rate(minibatch=8, seconds=2.0, dtype=tf.float32):
+    """The best rate of a convolution here, in FLOP/s, over a few large shapes."""
+    return max(_rate(minibatch, side, maps, seconds / len(CANDIDATES), dtype) for side, maps in CANDIDATES)
 
 
-def _rate(minibatch, side, maps, seconds):
-    x, kernel = tf.random.normal([minibatch, side, side, maps]), tf.random.normal([3, 3, maps, maps])
+def _rate(minibatch, side, maps, seconds, dtype):
+    x = tf.random.normal([minibatch, side, side, maps], dtype=dtype)
+    kernel = tf.random.normal([3, 3, maps, maps], dtype=dtype)
     convolve = tf.function(lambda: tf.nn.conv2d(x, kernel, 1, "SAME")[0, 0, 0, 0])
     return 2 * 9 * maps**2 * minibatch * side**2 / best_time(lambda: convolve().numpy(), seconds)
 
@@ -61,6 +62,13 @@ def best_time(run, seconds, least=3):
     return min(times)
 
 
+def profile_calls(run, folder):
+    """Writes a TensorBoard profile of three calls."""
+    with tf.profiler.experimental.Profile(folder):
+        for _ in range(3):
+            run()
+
+
 def measure(run, flops, minibatch, seconds, profile=None):
     """Times `run`, which works on `minibatch` images with `flops` operations, and prints it beside the best rate.
 
@@ -73,9 +81,7 @@ def measure(run, flops, minibatch, seconds, profile=None):
     """
     run()
     if profile:
-        with tf.profiler.experimental.Profile(profile):
-            for _ in range(3):
-                run()
+        profile_calls(run, profile)
     peak_before = best_rate()
     duration = best_time(run, seconds)
     peak = max(peak_before, best_rate())

@@ -249,15 +249,15 @@ def test_freeze_layers(network):
         ["4x4_dense"],
         ["4x4_output"],
     ]
-    for count in range(len(order) + 1):
+    for count in range(len(order)):
         discriminator = network(resolution=16, **SIZES)
         freeze_layers(discriminator, count)
         assert trainable_layers(discriminator) == {name for layers in order[count:] for name in layers}
         assert len(discriminator.trainable_variables) == 2 * sum(map(len, order[count:]))
         assert len(discriminator.variables) == 20
     discriminator = network(resolution=16, **SIZES)
-    with pytest.raises(ValueError, match=r"has 8 layers to freeze; 9 are too many"):
-        freeze_layers(discriminator, 9)
+    with pytest.raises(ValueError, match=r"8 layers, one at least must be trained; 8 are too many"):
+        freeze_layers(discriminator, 8)
     assert len(discriminator.trainable_variables) == 20
 
 

@@ -266,8 +266,10 @@ def test_no_layer_is_forgotten():
 def test_dtype_reaches_every_layer(name, dtype):
     cls, arguments = NETWORKS[name]
     network = cls(**arguments, dtype=dtype)
-    assert {layer.dtype_policy.name for layer in network._flatten_layers()} == {dtype}
-    assert network(*inputs_of(network)).dtype == dtype.removeprefix("mixed_")
+    layers = [layer for layer in network._flatten_layers() if not layer.name.endswith("to_rgb")]
+    assert {layer.dtype_policy.name for layer in layers} == {dtype}
+    # Images and scores are in full precision.
+    assert network(*inputs_of(network)).dtype == ("float32" if dtype == "mixed_bfloat16" else dtype)
 
 
 REFUSALS = [

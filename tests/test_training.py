@@ -15,7 +15,8 @@ from stylegan_tf.training.draws import Purpose, generator_draws, seed_of
 from stylegan_tf.training.models import Models
 from stylegan_tf.training.optimizer import Adam
 from stylegan_tf.training.steps import STATISTICS, TrainingStep
-from stylegan_tf.training.trainer import Trainer, next_change
+from stylegan_tf.training.stream import RealImages, next_change
+from stylegan_tf.training.trainer import Trainer
 
 NETWORKS = {
     "generator": {"fmap_base": 32, "fmap_max": 8, "latent_size": 8, "dlatent_size": 8, "mapping_layers": 1},
@@ -302,7 +303,7 @@ def run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         trainer = record.trainer = Trainer(config)
         names = {id(trainer.models.G_optimizer): "G", id(trainer.models.D_optimizer): "D"}
-        reset, draw, open_stream = Adam.reset, TrainingStep.draw, Trainer.open_stream
+        reset, draw, open_stream = Adam.reset, TrainingStep.draw, RealImages.open
 
         def recorded_reset(self):
             record.resets[names[id(self)]].append(trainer.progress.images_seen)
@@ -316,8 +317,8 @@ def run(tmp_path_factory):
             record.streams.append((trainer.progress.images_seen, arguments))
             return open_stream(self, *arguments)
 
-        patch.setattr("stylegan_tf.training.trainer.WARM_MINIBATCHES", 4)
-        patch.setattr(Trainer, "open_stream", recorded_open_stream)
+        patch.setattr("stylegan_tf.training.stream.WARM_MINIBATCHES", 4)
+        patch.setattr(RealImages, "open", recorded_open_stream)
         patch.setattr(Adam, "reset", recorded_reset)
         patch.setattr(TrainingStep, "draw", recorded_draw)
         trainer.run(folder / "results")
@@ -335,8 +336,8 @@ def test_next_level_is_opened_before_it_is_needed(run):
     # (images seen, (resolution, minibatch, first item)): four minibatches before images of 8 x 8 are first wanted, with
     # the next look at the schedule after 64 images, which is at 96.
     assert run.streams == [(0, (4, 8, 0)), (40, (8, 8, 96))]
-    assert run.trainer.opened == (8, 8)
-    assert not run.trainer.warm
+    assert run.trainer.reals.key == (8, 8)
+    assert not run.trainer.reals.warm
 
 
 @pytest.mark.parametrize("repeats", [1, 3, 4])

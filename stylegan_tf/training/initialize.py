@@ -223,7 +223,7 @@ def freeze_layers(discriminator, count):
         count: Number of layers.
 
     Raises:
-        ValueError: There are not as many.
+        ValueError: There are not as many, or none would be left to train.
 
     Reference:
         Mo et al., 2020, "Freeze the Discriminator: a Simple Baseline for Fine-Tuning GANs".
@@ -233,8 +233,10 @@ def freeze_layers(discriminator, count):
     steps += [[discriminator.conv], [discriminator.dense], [discriminator.output_layer]]
     for i, from_rgb in enumerate(discriminator.from_rgb[1:], start=1):
         steps[1 + 2 * i].append(from_rgb)  # with the first convolution of block i, or that of 4x4
-    if count > len(steps):
-        raise ValueError(f"The discriminator has {len(steps)} layers to freeze; {count} are too many.")
+    if count >= len(steps):
+        raise ValueError(
+            f"Of the discriminator's {len(steps)} layers, one at least must be trained; {count} are too many."
+        )
     for layers in steps[:count]:
         for layer in layers:
             layer.trainable = False

@@ -37,9 +37,9 @@ class Reporter:
 
     def __exit__(self, *exception):
         self.bar.close()
-        self.events.close()
-        with contextlib.suppress(OSError):  # what a full disk has not taken is written once more
+        with contextlib.suppress(OSError, tf.errors.OpError):  # what a full disk has not taken is written once more
             self.log.close()
+            self.events.close()
         if self.tracker:
             self.tracker.finish()
 
@@ -55,12 +55,18 @@ class Reporter:
         self.bar.set_description(f"{phase.resolution}x{phase.resolution} lod {phase.lod:.2f}", refresh=False)
         self.bar.update(kimg - self.bar.n)
 
+    @contextlib.contextmanager
+    def write_events(self, images_seen):
+        """What is written in this block goes to TensorBoard; a full disk does not end the run."""
+        with contextlib.suppress(tf.errors.OpError), self.events.as_default(step=images_seen):
+            yield
+            self.events.flush()
+
     def scalars(self, values, images_seen):
         """Writes {name: number} to TensorBoard, counted in images."""
-        with self.events.as_default(step=images_seen):
+        with self.write_events(images_seen):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
-        self.events.flush()
         if self.tracker:
             self.tracker.scalars(values, images_seen)
 
@@ -70,9 +76,8 @@ class Reporter:
         path = self.run_dir / f"{name}.png"
         save_image(path, grid)
         tag = "".join(c for c in name if c.isalpha())
-        with self.events.as_default(step=images_seen):
+        with self.write_events(images_seen):
             tf.summary.image(tag, grid.reshape(1, *grid.shape[:2], -1))
-        self.events.flush()
         if self.tracker:
             self.tracker.image(tag, path, images_seen)
 

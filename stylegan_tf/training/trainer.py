@@ -129,7 +129,7 @@ class Trainer:
             return Silence()
         if not self.resumed:
             self.run_dir = create_run_dir(outdir, describe(self.config))
-        with atomic_file(self.run_dir / "config.json") as temporary:
+        with atomic_file(self.run_dir / "config.json", durable=True) as temporary:
             temporary.write_text(json.dumps(to_dict(self.config), indent=2) + "\n")
         self.evaluation = Evaluation(self.run_dir, self.metrics)
         reporter = Reporter(self.run_dir, self.config.total_kimg, self.progress.images_seen / 1000)

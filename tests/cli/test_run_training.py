@@ -18,7 +18,8 @@ from tiny_training import SETTINGS, arguments, create_dataset, finish, read_even
 import run_training
 from datasets.pipeline import epoch_order
 from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter
-from stylegan_tf.configs import TrainingConfig, from_dict, make_config
+from stylegan_tf.configs import TrainingConfig, from_dict
+from stylegan_tf.presets import make_config
 from stylegan_tf.training.draws import Purpose, normal, seed_of
 
 COLUMNS, ROWS = 16, 8  # of an image grid
@@ -27,6 +28,14 @@ COLUMNS, ROWS = 16, 8  # of an image grid
 def invoke(*arguments):
     """The door in this process."""
     return CliRunner().invoke(run_training.main, list(map(str, arguments)))
+
+
+def resolved(result):
+    """The configuration that --dry-run has printed."""
+    assert result.exit_code == 0, (result.output, result.exception)
+    values = json.loads(result.stdout)
+    del values["paper"]
+    return from_dict(TrainingConfig, values)
 
 
 def listing(folder):
@@ -81,12 +90,13 @@ def digits(tmp_path_factory, refused):
 @pytest.fixture(scope="module")
 def run_dir(digits):
     folder, _ = digits
-    return folder / "results" / "00000-digits-cpu"
+    return folder / "results" / "00000-digits-f-cpu"
 
 
 TICK = re.compile(
     r"tick (?P<tick>\d+) +kimg (?P<kimg>[\d.]+) +lod (?P<lod>[\d.]+) +minibatch (?P<minibatch>\d+) +time [\dhms ]+? +"
-    r"sec/kimg (?P<speed>[\d.]+) +memory (?P<memory>[\d.]+) GB +G (?P<G>[-\d.]+) +D (?P<D>[-\d.]+) +R1 (?P<R1>[\d.]+)"
+    r"sec/kimg (?P<speed>[\d.]+) +memory (?P<memory>[\d.]+) GB +data wait (?P<wait>\d+)% +"
+    r"G (?P<G>[-\d.]+) +D (?P<D>[-\d.]+) +R1 (?P<R1>[\d.]+)"
 )
 
 
@@ -147,7 +157,7 @@ def test_growth(run_dir):
 
 def test_config(run_dir):
     config = from_dict(TrainingConfig, json.loads((run_dir / "config.json").read_text()))
-    assert (config.config, config.dataset, config.resolution, config.num_gpus) == ("digits", "digits", 8, 0)
+    assert (config.config, config.dataset, config.resolution, config.num_gpus) == ("f", "digits", 8, 0)
     assert config.total_kimg == 2.1
     assert config.schedule.minibatch_base == 32
     assert config.generator["fmap_max"] == 8
@@ -207,6 +217,7 @@ def test_tensorboard(run_dir):
         for tag, column in (("G_loss", "G"), ("D_loss", "D"), ("penalty", "R1"), ("lod", "lod")):
             assert events[tag, step] == pytest.approx(float(row[column]), abs=0.005)
     names = {"D_loss", "G_loss", "penalty", "scores/real", "scores/fake", "D_skipped", "G_skipped"}
+    names |= {"path_length_penalty", "gradient_norm/D", "gradient_norm/G", "seconds_per_tick", "data_wait"}
     names |= {"seconds_per_kimg", "memory_gb", "lod", "fade", "minibatch", "G_lrate", "D_lrate"}
     assert events.keys() - {key for key in events if key[0] in ("reals", "fakes")} == {
         (name, step) for name in names for step in steps
@@ -259,44 +270,56 @@ def test_dry_run_of_the_paper(tmp_path, monkeypatch):
         assert schedule[f"{name}_dict"] == {"128": 0.0015, "256": 0.002, "512": 0.003, "1024": 0.003}
     # The networks' own defaults are configuration F.
     assert config["generator"] == config["discriminator"] == {}
+    assert config["paper"] == {"fid": 4.40, "source": "Table 1, configuration F, FFHQ"}
 
 
-def test_options_reach_the_configuration(tmp_path):
-    options = ["--resolution=64", "--num-gpus=4", "--total-kimg=12.5", "--gamma=0.125", "--mirror", "--seed=7"]
+def test_options_reach_the_configuration():
     result = invoke(
         "--dry-run",
-        "--config=digits",
+        "--config=c",
         "--dataset=cats",
         "--data-dir=elsewhere",
         "--snapshot-ticks=3",
         "--minibatch=24",
-        *options,
+        *("--resolution=64", "--num-gpus=4", "--total-kimg=12.5", "--gamma=0.125", "--mirror", "--seed=7"),
+        *("--mixing-prob=0.25", "--path-length-weight=2", "--accumulate=3", "--precision=bf16", "--no-xla"),
+        *("--freeze-d=2", "--keep-checkpoints=5", "--metric-ticks=6", "--conditional", "--max-minibatch-per-gpu=5"),
         "--set=schedule.lod_training_kimg=7",
         '--set=schedule.minibatch_dict={"4": 48}',
         "--set=generator.fmap_max=32",
     )
-    config = from_dict(TrainingConfig, json.loads(result.stdout))
-    assert (config.config, config.dataset, config.data_dir) == ("digits", "cats", "elsewhere")
+    config = resolved(result)
+    assert (config.config, config.dataset, config.data_dir) == ("c", "cats", "elsewhere")
     assert (config.resolution, config.num_gpus, config.total_kimg, config.seed) == (64, 4, 12.5, 7)
     assert (config.mirror, config.snapshot_ticks, config.loss.r1_gamma) == (True, 3, 0.125)
+    assert (config.style_mixing_prob, config.loss.path_length_weight, config.accumulate) == (0.25, 2, 3)
+    assert (config.precision, config.xla, config.freeze_d, config.keep_checkpoints) == ("bf16", False, 2, 5)
+    assert (config.metric_ticks, config.max_label_size) == (6, "full")
     assert (config.schedule.minibatch_base, config.schedule.minibatch_dict) == (24, {4: 48})
+    assert config.phase(0).minibatch == 20  # 5 for each of 4 GPUs
     assert config.schedule.lod_training_kimg == 7
-    assert config.generator["fmap_max"] == 32
+    assert config.generator == {"const_input_layer": False, "use_noise": False, "fmap_max": 32}
+
+
+def test_no_growing():
+    config = resolved(invoke("--dry-run", "--config=a", "--no-growing", "--num-gpus=1", "--resolution=64"))
+    assert config.networks == "progan"
+    assert {config.phase(images).resolution for images in (0, 100, 1000000)} == {64}
+
+
+def test_xla_is_for_gpus():
+    assert [resolved(invoke("--dry-run", f"--num-gpus={n}")).use_xla for n in (0, 1)] == [False, True]
+    assert resolved(invoke("--dry-run", "--num-gpus=0", "--xla")).use_xla
 
 
 def test_minibatch_holds_at_every_resolution():
-    result = invoke("--dry-run", "--num-gpus=1", "--minibatch=16", "--resolution=64")
-    config = from_dict(TrainingConfig, json.loads(result.stdout))
+    config = resolved(invoke("--dry-run", "--num-gpus=1", "--minibatch=16", "--resolution=64"))
     assert {config.phase(kimg * 1000).minibatch for kimg in (0, 1000, 3000, 25000)} == {16}
 
 
-@pytest.mark.parametrize("dataset, preset", [("digits", "digits"), ("ffhq", "f"), ("cats", "f")])
-def test_preset_of_a_dataset(dataset, preset):
-    result = invoke("--dry-run", f"--dataset={dataset}", "--num-gpus=2")
-    config = from_dict(TrainingConfig, json.loads(result.stdout))
-    assert config.dataset == dataset
-    assert config.loss == make_config(preset).loss
-    assert config.config == preset
+@pytest.mark.parametrize("dataset", ["digits", "ffhq", "celebahq", "cats"])
+def test_recipe_of_a_dataset(dataset):
+    assert resolved(invoke("--dry-run", f"--dataset={dataset}", "--num-gpus=2")) == make_config("f", dataset, 2)
 
 
 # Wrong input.
@@ -331,6 +354,14 @@ def own(tmp_path):
         (["--total-kimg=nan"], ["total_kimg", "finite"]),
         (["--gamma=much"], ["--gamma", "much"]),
         (["--config=z"], ["--config", "'z'", "'f'"]),
+        (["--precision=fp8"], ["--precision", "'fp8'", "'bf16'"]),
+        (["--accumulate=3"], ["--accumulate=3 rounds", "minibatch of 8 images at 4x4"]),
+        (["--freeze-d=99"], ["99"]),
+        (["--metrics=fid51k"], ["no metric 'fid51k'"]),
+        (["--profile=10"], ["--profile", "START:STEPS", "'10'"]),
+        (["--profile=10:0"], ["--profile", "START:STEPS"]),
+        (["--init-from=nowhere"], ["nowhere"]),
+        (["--resume=latest", "--auto-resume"], ["one of them"]),
         (["--learning-rate=1"], ["--learning-rate"]),
         (["surplus"], ["surplus"]),
         (["--resume=latest"], ["no run 'latest'"]),
@@ -384,7 +415,7 @@ def test_wrong_option_of_a_user(refused):
 
 def test_minibatch_and_replicas(tiny, monkeypatch):
     # Two logical CPUs would have to be set up before TensorFlow starts; the check comes before they are used.
-    monkeypatch.setattr("stylegan_tf.training.trainer.make_strategy", lambda num_gpus: tf.distribute.get_strategy())
+    monkeypatch.setattr("stylegan_tf.training.trainer.make_strategy", lambda *_: tf.distribute.get_strategy())
     given = [*arguments(tiny), "--num-gpus=3"]
     rejects(tiny, [*given, "--minibatch=8"], "minibatch of 8 images at 4x4", "3 replicas")
     rejects(tiny, [*given, "--minibatch=2"], "minibatch", "4x4", "3 GPUs")
@@ -441,7 +472,7 @@ def resumable(run_dir, tmp_path):
     [
         (["--gamma=5"], ["with loss.r1_gamma=", ", not 5"]),
         (["--seed=1"], ["seed=1000, not 1"]),
-        (["--config=f"], ["config=digits, not f"]),
+        (["--config=e"], ["config=f, not e"]),
         (["--resolution=16"], ["resolution=8, not 16"]),
         (["--minibatch=64"], ["schedule.minibatch_base=32, not 64"]),
         (["--set=generator.mapping_layers=3"], ["generator.mapping_layers=2, not 3"]),
@@ -471,19 +502,17 @@ def test_resume_with_damaged_configuration(resumable, tmp_path, text):
     rejects(tmp_path, resume, copy / "config.json", "no readable configuration")
 
 
-def test_resume_with_damaged_checkpoint(resumable, tmp_path):
+def test_resume_with_damaged_checkpoints(resumable, tmp_path):
     copy, resume = resumable
+    (copy / "checkpoint-000001.npz").write_bytes(b"no checkpoint")
     path = copy / "checkpoint-000002.npz"
     whole = path.read_bytes()
     middle = len(whole) // 2
     flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
-    for damaged in (b"", b"no checkpoint", whole[:-100], whole[:middle], flipped):
+    for damaged in (b"", whole[:-100], whole[:middle], flipped):
         path.write_bytes(damaged)
-        rejects(tmp_path, resume, path, "no readable checkpoint", "Delete it to resume from the one before")
-    # As it says, the one before is still good.
-    path.unlink()
-    result = invoke(*resume, f"--data-dir={tmp_path / 'data'}", "--dry-run")
-    assert result.exit_code == 0
+        create_digits = f"--data-dir={tmp_path / 'data'}"
+        rejects(tmp_path, [*resume, create_digits], copy, "no readable checkpoint", "000001.npz", "000002.npz")
 
 
 # Stopping.
@@ -560,3 +589,66 @@ def test_image_that_cannot_be_read_ends_the_run_and_loses_nothing(tmp_path):
     result = invoke("--resume=latest", f"--outdir={tmp_path / 'results'}", "--total-kimg=0.53")
     assert result.exit_code == 0
     assert "at 0.5 kimg" in result.stdout
+
+
+# What a run may do besides.
+
+
+def test_auto_resume_goes_on_with_its_own_run(stopped, tmp_path):
+    folder, _ = stopped[signal.SIGINT]
+    shutil.copytree(folder / "results", tmp_path / "results")
+    (run_dir,) = (tmp_path / "results").iterdir()
+    own = arguments(folder, "--total-kimg=100000", "--snapshot-ticks=100000", settings=["schedule.tick_kimg_base=0.1"])
+    images = json.loads(np.load(sorted(run_dir.glob("checkpoint-*"))[-1])["__progress__"].item())["images_seen"]
+    given = ["--auto-resume", f"--outdir={tmp_path / 'results'}", f"--total-kimg={images / 1000 + 0.01}"]
+    result = invoke(*own, *given)
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert f"Resuming {run_dir} at {images / 1000:.1f} kimg." in result.stdout
+    # Another configuration is another run.
+    result = invoke(*own, "--auto-resume", f"--outdir={tmp_path / 'results'}", "--total-kimg=0.01", "--gamma=3")
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert "00001-tiny-f-cpu: 50 images" in result.stdout
+
+
+def test_run_that_starts_from_another(run_dir, tiny, tmp_path):
+    options = ["--total-kimg=0.01", f"--init-from={run_dir}", f"--outdir={tmp_path}", "--freeze-d=1"]
+    result = invoke(*arguments(tiny, *options))
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert result.stdout.startswith(f"Starting from {run_dir / 'network-snapshot-000002'}.\n")
+    assert "to_rgb" in result.stdout  # three colours do not fit one
+    config = json.loads((tmp_path / "00000-tiny-f-cpu" / "config.json").read_text())
+    assert config["schedule"]["lod_initial_resolution"] == 4  # --set goes last
+
+
+def test_metrics_of_snapshots(tiny, tmp_path, monkeypatch):
+    seen = []
+
+    def fid(generator, dataset):
+        seen.append((generator.name, dataset.num_images))
+        return {"fid50k": 10.0 + len(seen)}
+
+    monkeypatch.setattr(run_training, "METRICS", {"fid50k": fid})
+    options = ["--total-kimg=0.03", "--metrics=fid50k", "--profile=1:1", f"--outdir={tmp_path}", "--conditional"]
+    result = invoke(*arguments(tiny, *options, settings=["schedule.tick_kimg_base=0.016"]))
+    assert result.exit_code == 0, (result.output, result.exception)
+    run_dir = tmp_path / "00000-tiny-f-cpu"
+    lines = [json.loads(line) for line in (run_dir / "metric-fid50k.jsonl").read_text().splitlines()]
+    assert [line["results"] for line in lines] == [{"fid50k": 11.0}]  # kimg 0 and 0 are one snapshot
+    assert json.loads((run_dir / "best" / "best.json").read_text())["value"] == 11.0
+    assert keras.saving.load_model(run_dir / "best" / "Gs.keras").label_size == 3
+    assert read_events(run_dir)["fid50k", 16] == 11.0
+    assert list(run_dir.glob("plugins/profile/*/*.xplane.pb"))
+    with Image.open(run_dir / "reals.png") as grid:
+        assert grid.size == (16 * 8, 3 * 8)  # a row for each of the classes
+
+
+def test_run_that_diverges(tiny, tmp_path):
+    rates = [f"schedule.{name}_lrate_base=1e30" for name in "GD"]
+    settings = [*rates, "schedule.tick_kimg_base=10", "nonfinite_limit=4"]
+    result = invoke(*arguments(tiny, "--total-kimg=1", f"--outdir={tmp_path}", settings=settings))
+    assert result.exit_code == 2
+    assert re.fullmatch(
+        r"Error: Training has diverged at 0\.\d kimg: the last \d+ updates of [GD] were not finite and were skipped\. "
+        r"In the last step, the first tensor that is not finite is .+\. Resume from .+\n",
+        result.stderr,
+    )

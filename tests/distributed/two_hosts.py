@@ -19,8 +19,17 @@ from two_replicas import BATCH, CONFIG, RATE, RESOLUTION, make
 
 from datasets.pipeline import training_pipeline
 from datasets.tfrecords import MultiResolutionDataset
-from stylegan_tf.training.devices import LOST, HostLost, Hosts, agree, check_alike, find_hosts, host_stream
-from stylegan_tf.training.devices import make_strategy, watch
+from stylegan_tf.training.devices import (
+    LOST,
+    HostLost,
+    Hosts,
+    agree,
+    check_alike,
+    find_hosts,
+    host_stream,
+    make_strategy,
+    watch,
+)
 from stylegan_tf.training.steps import TrainingStep
 
 STEPS = 3

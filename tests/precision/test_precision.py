@@ -36,10 +36,11 @@ GENERATORS = {
     "ProGAN": (ProGANGenerator, {"latent_size": 16}),
 }
 DISCRIMINATORS = {"D": Discriminator, "ProGAN": ProGANDiscriminator}
-# Relative errors of half precision. It rounds by up to 2^-9 (bfloat16) or 2^-12 (float16) in every convolution; the
-# bounds are some three times what was measured.
-OUTPUT_ERROR = {"mixed_bfloat16": 0.02, "mixed_float16": 0.003}
-GRADIENT_ERROR = {"mixed_bfloat16": 0.06, "mixed_float16": 0.01}
+# Relative errors of half precision, by the norm. Every convolution rounds by up to 2^-9 (bfloat16) or 2^-12 (float16);
+# gradients also jump where that moves a number across 0, leaky ReLU's kink. The bounds are twice what was measured.
+OUTPUT_ERROR = {"mixed_bfloat16": 0.015, "mixed_float16": 0.0025}
+NORM_ERROR = {"mixed_bfloat16": 0.19, "mixed_float16": 0.007}
+GRADIENT_ERROR = {"mixed_bfloat16": 0.22, "mixed_float16": 0.06}
 
 
 def normal(*shape, seed=0):
@@ -48,6 +49,7 @@ def normal(*shape, seed=0):
 
 def pair(cls, policy, **arguments):
     """The same network in float32 and under a dtype policy, with weights off their initial values."""
+    keras.utils.set_random_seed(0)
     random = np.random.default_rng(0)
     full, half = (cls(**arguments, dtype=dtype) for dtype in ("float32", policy))
     for variable, copy in zip(full.variables, half.variables, strict=True):
@@ -56,31 +58,28 @@ def pair(cls, policy, **arguments):
     return full, half
 
 
-def gradients_of(function, network):
-    """function() and its gradients by the network's variables that have one, as one vector each."""
+def gradients_of(function, network, scale=2.0**10):
+    """function() and its gradients, {variable's name: array}, taken with the loss scaled, as float16 needs it."""
     variables = [variable.value for variable in network.trainable_variables]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
         value = function()
-    gradients = tape.gradient(value, variables)
-    return value, {
-        v.name: g.numpy() for v, g in zip(network.trainable_variables, gradients, strict=True) if g is not None
-    }
+        scaled = value * scale
+    gradients = zip(network.trainable_variables, tape.gradient(scaled, variables), strict=True)
+    return value, {v.path.partition("/")[2]: (g / scale).numpy() for v, g in gradients if g is not None}
 
 
 def assert_close(actual, expected, bound):
-    """Both are float32, differ, and differ by at most `bound` times the largest number."""
+    """Both are float32, differ, and differ by at most `bound` times the norm."""
     actual, expected = np.asarray(actual), np.asarray(expected)
     assert actual.dtype == expected.dtype == np.float32
-    error = np.abs(actual - expected).max() / np.abs(expected).max()
-    print("ERR", error, bound)
-    assert 0 < error <= 50 * bound
+    error = np.linalg.norm(actual - expected) / np.linalg.norm(expected)
+    assert 0 < error <= bound
 
 
 def assert_gradients_close(actual, expected, bound):
     assert actual.keys() == expected.keys()
-    flat = [np.concatenate([g[name].ravel() for name in expected]) for g in (actual, expected)]
-    assert_close(*flat, bound)
+    assert_close(*(np.concatenate([g[name].ravel() for name in expected]) for g in (actual, expected)), bound)
 
 
 @pytest.mark.parametrize("policy", MIXED)
@@ -89,7 +88,7 @@ def test_generator(name, policy):
     cls, arguments = GENERATORS[name]
     full, half = pair(cls, policy, **FEW_FMAPS, **arguments)
     z, direction = normal(8, 16), normal(8, 16, 16, 3, seed=1)
-    results = [gradients_of(lambda g=g: tf.reduce_mean(g(z, fade=0.7) * direction), g)[1] for g in (half, full)]
+    results = [gradients_of(lambda g=g: tf.reduce_sum(g(z, fade=0.7) * direction), g, 1.0)[1] for g in (half, full)]
     assert_close(half(z), full(z), OUTPUT_ERROR[policy])
     assert_gradients_close(*results, GRADIENT_ERROR[policy])
 
@@ -114,7 +113,7 @@ def test_discriminator(loss, network, policy):
 
     for actual, expected in zip(terms(half), terms(full), strict=True):
         if np.any(expected):
-            assert_close(actual, expected, 3 * OUTPUT_ERROR[policy])  # norms are squares
+            assert_close(actual, expected, NORM_ERROR[policy])
     results = [gradients_of(lambda d=d: tf.reduce_mean(terms(d).loss), d)[1] for d in (half, full)]
     assert_gradients_close(*results, GRADIENT_ERROR[policy])
 
@@ -127,7 +126,7 @@ def test_path_length(policy):
         gradients_of(lambda g=g: tf.reduce_mean(path_length_penalty(g.synthesis, w, directions, 1.0)[0]), g)
         for g in (half, full)
     ]
-    assert_close(results[0][0], results[1][0], 3 * OUTPUT_ERROR[policy])
+    assert_close(results[0][0], results[1][0], NORM_ERROR[policy])
     assert_gradients_close(results[0][1], results[1][1], GRADIENT_ERROR[policy])
 
 
@@ -140,12 +139,15 @@ def test_large_activations(policy):
     assert_close(half(normal(8, 16)), full(normal(8, 16)), OUTPUT_ERROR[policy])
     full, half = pair(Discriminator, policy, **FEW_FMAPS)
     images = 300.0 * normal(8, 16, 16, 3)
-    assert np.abs(full(images)).max() > 300
+    assert np.abs(full.from_rgb[0](images)).max() > 300
     assert_close(half(images), full(images), OUTPUT_ERROR[policy])
-    _, gradients = gradients_of(
-        lambda: tf.reduce_mean(discriminator_loss("logistic-simplegp", half, images, images).loss), half
-    )
-    assert all(np.all(np.isfinite(g)) for g in gradients.values())
+    results = [
+        gradients_of(
+            lambda d=d: tf.reduce_mean(discriminator_loss("logistic-simplegp", d, images, -images).loss), d, 1.0
+        )
+        for d in (half, full)
+    ]
+    assert_gradients_close(results[0][1], results[1][1], GRADIENT_ERROR[policy])
 
 
 @pytest.mark.parametrize("policy", MIXED)
@@ -271,20 +273,21 @@ def test_small_gradients_survive_in_float16():
     scale = LossScale()
     scale.variables()["value"].assign(2.0**24)
 
-    def penalty(d, value, inner):
-        # R1 alone, as large as it would be with a common weight
-        terms = discriminator_loss("logistic-simplegp", d, reals, fakes, r1_gamma=1e10, gradient_scale=inner)
-        return tf.reduce_mean(terms.penalty) * value
+    def R1(d, value, inner):
+        def penalty():
+            terms = discriminator_loss("logistic-simplegp", d, reals, fakes, gradient_scale=inner)
+            return tf.reduce_mean(terms.penalty)
 
-    expected, expected_gradients = gradients_of(lambda: penalty(full, 1.0, 1.0), full)
-    assert float(expected) > 0.1
-    unscaled, unscaled_gradients = gradients_of(lambda: penalty(half, 1.0, 1.0), half)
-    assert not float(unscaled) > 0.5 * float(expected)
-    with pytest.raises(AssertionError):
-        assert_gradients_close(unscaled_gradients, expected_gradients, 0.5)
-    scaled, gradients = gradients_of(lambda: penalty(half, scale.value, scale.inner), half)
-    assert_close(scaled / scale.value, expected, 0.02)
-    gradients = {name: gradient / scale.value.numpy() for name, gradient in gradients.items()}
+        return gradients_of(penalty, d, value)
+
+    expected, expected_gradients = R1(full, 1.0, 1.0)
+    for value in (1.0, scale.value):  # the outer scale alone does not help
+        penalty, gradients = R1(half, value, 1.0)
+        assert not 0.5 * expected < penalty < 2 * expected
+        with pytest.raises(AssertionError):
+            assert_gradients_close(gradients, expected_gradients, 0.5)
+    penalty, gradients = R1(half, scale.value, scale.inner)
+    assert_close(penalty, expected, 0.02)
     assert_gradients_close(gradients, expected_gradients, 0.02)
 
 

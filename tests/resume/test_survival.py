@@ -1,4 +1,4 @@
-"""Runs that survive: the same command again, after whatever has ended the last, leads to the weights of an unbroken run."""
+"""Runs that survive: after whatever has ended one, the same command leads to the weights of an unbroken run."""
 
 import json
 import os
@@ -127,12 +127,6 @@ def read_until(process, words):
     raise AssertionError(f"It ended without {words!r}: {process.stderr.read()}")
 
 
-def limit_files(process, size):
-    """Lets no file of the process grow beyond a number of bytes, as if the disk were full."""
-    _, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, hard))
-
-
 def saved(run_dir):
     return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in run_dir.glob("checkpoint-*.npz")}
 
@@ -144,8 +138,9 @@ def test_full_disk(folder):
     try:
         wait_for((run_dir / "checkpoint-000001.npz").exists, process)
         # For every file, the log and TensorBoard's among them; then for the largest alone, which are the checkpoints.
+        unlimited = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
         for size in (1, (run_dir / "checkpoint-000000.npz").stat().st_size - 1):
-            limit_files(process, size)
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, unlimited[1]))
             line = read_until(process, "failed: ")
             assert line.startswith("Saving at ") and "File too large. Older checkpoints are intact; make room" in line
             before = saved(run_dir)
@@ -156,7 +151,7 @@ def test_full_disk(folder):
             for name in before:
                 arrays, _ = checkpoint(run_dir / name)
                 assert arrays["G_optimizer|updates"] > 0
-            limit_files(process, resource.RLIM_INFINITY)
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, unlimited)
             wait_for(lambda before=before: not saved(run_dir).keys() <= before.keys(), process)
         process.send_signal(signal.SIGTERM)
         *_, stopped, resuming = process.stdout.read().splitlines()
