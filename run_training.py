@@ -131,11 +131,7 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
         if dry_run:
             click.echo(json.dumps(to_dict(run_config) | {"paper": paper_fid(run_config)}, indent=2))
             return
-        trainer = Trainer(run_config, run_dir, METRICS, profile, wandb)
-    except (ValueError, OSError) as error:
-        fail(error)
-    try:
-        trainer.run(outdir)
+        Trainer(run_config, run_dir, METRICS, profile, wandb).run(outdir)
     except HostLost as error:
         click.echo(error, err=True)
         raise SystemExit(LOST) from None

@@ -50,12 +50,12 @@ def arguments(folder, *more, settings=()):
     ]
 
 
-def start(arguments):
-    """Starts the door as a user would; returns the process."""
+def start(arguments, **environment):
+    """Starts the door as a user would, with more in its environment; returns the process."""
     return subprocess.Popen(
         [sys.executable, "run_training.py", *arguments],
         cwd=ROOT,
-        env=ENVIRONMENT,
+        env=ENVIRONMENT | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

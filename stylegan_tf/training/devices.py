@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import signal
 import sys
 import threading
 
@@ -57,7 +58,7 @@ def count_gpus():
 def make_strategy(num_gpus, hosts):
     """Returns the strategy of a run; call it before any other operation of TensorFlow's.
 
-    Several hosts wait here until all of them have started.
+    Several hosts wait here until all of them have started, in which time Ctrl-C ends them, but SIGTERM does not.
 
     Args:
         num_gpus: GPUs to use on each host, the first ones; 0 for the CPU.
@@ -85,6 +86,8 @@ def make_strategy(num_gpus, hosts):
         num_accelerators={"GPU": num_gpus} if num_gpus else {},
         rpc_layer="grpc",
     )
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # TensorFlow waits without letting Python handle it
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(cluster)
     except tf.errors.OpError as error:
@@ -93,6 +96,9 @@ def make_strategy(num_gpus, hosts):
             f"Host {hosts.index} cannot join {', '.join(hosts.addresses)}: {reason}; see that these addresses are this "
             "run's own and can be reached, and start all hosts again."
         ) from None
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)  # TensorFlow has put in its own for SIGTERM, which ends nothing
 
 
 def host_stream(strategy, hosts, num_gpus, pipeline):

@@ -57,37 +57,54 @@ class Trainer:
         check_names(config, metrics)
         self.hosts = find_hosts()
         self.strategy = make_strategy(config.num_gpus, self.hosts)
-        check_alike(self.strategy, self.hosts, {"the configuration": to_dict(config)})
         use_precision(config.precision)
-        self.data = open_dataset(config.dataset, config.data_dir, config.resolution, config.max_label_size)
-        self.config = config = replace(config, resolution=self.data.resolution)
-        config.phase(0)  # refuses an impossible schedule
-        shuffle_window(self.data, config.shuffle_megabytes)  # refuses one that holds no image
+        with watch(self.hosts):
+            check_alike(self.strategy, self.hosts, {"the configuration": to_dict(config)})
+            self.data = self.open_data(config)
+            self.config = config = replace(config, resolution=self.data.resolution)
+            config.phase(0)  # refuses an impossible schedule
+            shuffle_window(self.data, config.shuffle_megabytes)  # refuses one that holds no image
+            self.models = self.build_models()
+            self.remarks = check_minibatches(config, self.models.D.mbstd_group_size)
+            self.totals = tf.Variable(tf.zeros(len(STATISTICS)), trainable=False)  # sums of the steps of this tick
+            self.progress = Progress()
+            self.run_dir = run_dir
+            if run_dir is not None:
+                self.progress, used, damaged = load_newest(run_dir, self.variables())
+                self.remarks += [f"{path} is damaged ({reason}); going on from {used}." for path, reason in damaged]
+            elif config.init_from:
+                self.remarks += initialize(self.models, config.init_from)
+            found = {"the number of images": self.data.num_images, "the images seen": self.progress.images_seen}
+            check_alike(self.strategy, self.hosts, found)
+        self.metrics = {name: metrics[name] for name in config.metrics}
+        self.profile = Profile(profile)
+        self.wandb = wandb
+        self.steps = {}
+
+    def open_data(self, config):
+        """The data set; where it creates itself, the chief does so, and the other hosts wait for it."""
+        several = self.hosts.count > 1
+        if several and not self.hosts.chief:
+            agree(self.strategy, 0)
+        data = open_dataset(config.dataset, config.data_dir, config.resolution, config.max_label_size)
+        if several and self.hosts.chief:
+            agree(self.strategy, 0)
+        return data
+
+    def build_models(self):
+        """Networks and optimizers, with the run's own random weights."""
+        config = self.config
         if config.deterministic:
             tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(config.seed)
         try:
             with self.strategy.scope():
-                self.models = Models(config, self.data.num_channels, self.data.label_size)
+                return Models(config, self.data.num_channels, self.data.label_size)
         except (ArithmeticError, TypeError, ValueError) as error:
             raise ValueError(
                 f"The networks cannot be built with generator={config.generator} and "
                 f"discriminator={config.discriminator}: {error}"
             ) from error
-        self.remarks = check_minibatches(config, self.models.D.mbstd_group_size)
-        self.progress = Progress()
-        self.totals = tf.Variable(tf.zeros(len(STATISTICS)), trainable=False)  # sums of the steps since the last tick
-        self.run_dir = run_dir
-        if run_dir is not None:
-            self.progress, checkpoint, damaged = load_newest(run_dir, self.variables())
-            self.remarks += [f"{path} is damaged ({why}); going on from {checkpoint.name}." for path, why in damaged]
-        elif config.init_from:
-            self.remarks += initialize(self.models, config.init_from)
-        check_alike(self.strategy, self.hosts, {"the images seen in the run to resume": self.progress.images_seen})
-        self.metrics = {name: metrics[name] for name in config.metrics}
-        self.profile = Profile(profile)
-        self.wandb = wandb
-        self.steps = {}
 
     def variables(self):
         """{name: tf.Variable} of a checkpoint."""
