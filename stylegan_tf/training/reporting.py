@@ -135,6 +135,30 @@ class Profile:
             self.running = False
 
 
+def tick_line(progress, phase, values, timing, penalty):
+    """The line of a tick.
+
+    Args:
+        progress: Progress.
+        phase: Phase.
+        values: {name: number} of `tick_values`.
+        timing: {"seconds_per_kimg", "memory_gb", "data_wait": number}.
+        penalty: What the penalty is called.
+    """
+    skipped = "".join(
+        f"  {name[0]} skipped {values[name]:.0f} of {progress.minibatches} ({values[name] / progress.minibatches:.1%})"
+        for name in ("D_skipped", "G_skipped")
+        if values[name]
+    )
+    return (
+        f"tick {progress.tick + 1:<4d} kimg {progress.images_seen / 1000:<8.1f} lod {phase.lod:<5.2f} "
+        f"minibatch {phase.minibatch:<4d} time {format_time(progress.seconds):<12s} "
+        f"sec/kimg {timing['seconds_per_kimg']:<7.2f} memory {timing['memory_gb']:.1f} GB  "
+        f"data wait {timing['data_wait']:.0%}  "
+        f"G {values['G_loss']:<6.3f} D {values['D_loss']:<6.3f} {penalty} {values['penalty']:.3f}{skipped}"
+    )
+
+
 def peak_memory_gb():
     """Largest memory use so far: of the first GPU, or of this process where there is none."""
     if tf.config.list_physical_devices("GPU"):

@@ -25,7 +25,7 @@ from stylegan_tf.training.hosts import find_hosts
 from stylegan_tf.training.initialize import initialize
 from stylegan_tf.training.models import Models
 from stylegan_tf.training.precision import use_precision
-from stylegan_tf.training.reporting import Profile, Reporter, Silence, format_time, peak_memory_gb
+from stylegan_tf.training.reporting import Profile, Reporter, Silence, peak_memory_gb, tick_line
 from stylegan_tf.training.snapshot import save_snapshot
 from stylegan_tf.training.steps import STATISTICS, TrainingStep, tick_values
 from stylegan_tf.training.stopping import StopSignals
@@ -134,7 +134,13 @@ class Trainer:
                 raise
             finally:
                 self.profile.stop()
-            self.finish(trained=progress.images_seen > first_image)
+            try:
+                self.finish(trained=progress.images_seen > first_image)
+            except OSError as error:
+                raise OSError(
+                    f"{self.run_dir} cannot be saved at {progress.images_seen / 1000:.1f} kimg: {error}. Its older "
+                    f"checkpoints are intact; make room and go on with --resume={self.run_dir}."
+                ) from error
             if self.hosts.count > 1:
                 agree(self.strategy, 0)  # nobody leaves while the chief still writes
         return self.run_dir
@@ -255,18 +261,7 @@ class Trainer:
         scales = {f"{name}_scale": float(s.value.numpy()) for name, s in self.models.scales().items()}
         self.reporter.scalars({**values, **timing, **settings, **scales}, progress.images_seen)
         penalty = "R1" if self.config.loss.discriminator == "logistic-simplegp" else "penalty"
-        skipped = "".join(
-            f"  {n[0]} skipped {values[n]:.0f} of {progress.minibatches} ({values[n] / progress.minibatches:.1%})"
-            for n in ("D_skipped", "G_skipped")
-            if values[n]
-        )
-        self.reporter.line(
-            f"tick {progress.tick + 1:<4d} kimg {progress.images_seen / 1000:<8.1f} lod {phase.lod:<5.2f} "
-            f"minibatch {phase.minibatch:<4d} time {format_time(progress.seconds):<12s} "
-            f"sec/kimg {timing['seconds_per_kimg']:<7.2f} memory {timing['memory_gb']:.1f} GB  "
-            f"data wait {timing['data_wait']:.0%}  "
-            f"G {values['G_loss']:<6.3f} D {values['D_loss']:<6.3f} {penalty} {values['penalty']:.3f}{skipped}"
-        )
+        self.reporter.line(tick_line(progress, phase, values, timing, penalty))
 
     def count_seconds(self):
         """Adds the time since it was last called."""

@@ -110,7 +110,7 @@ def test_losses_are_equal(runs):
 
     def printed(folder):
         lines = (folder / "log.txt").read_text().splitlines()
-        return [re.sub(r" time .* GB", "", line) for line in lines if line.startswith("tick")]
+        return [re.sub(r" time .* data wait \d+%", "", line) for line in lines if line.startswith("tick")]
 
     whole, parts = map(printed, runs)
     # Where the first part ended, it printed the tick that it had begun.

@@ -1,0 +1,53 @@
+"""What a run that has diverged says: the first tensor that is not finite."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from stylegan_tf.configs import TrainingConfig
+from stylegan_tf.training.diagnosis import diagnose
+from stylegan_tf.training.models import Models
+from stylegan_tf.training.steps import TrainingStep
+
+CONFIG = TrainingConfig(
+    resolution=8,
+    generator={"fmap_base": 32, "fmap_max": 8, "latent_size": 8, "dlatent_size": 8, "mapping_layers": 1},
+    discriminator={"fmap_base": 32, "fmap_max": 8},
+    accumulate=2,
+)
+
+
+@pytest.fixture(scope="module")
+def step():
+    keras.utils.set_random_seed(0)
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
+    with strategy.scope():
+        models = Models(CONFIG, num_channels=3, label_size=0)
+    return TrainingStep(models, CONFIG, strategy, 8, fading=True, all_labels=tf.zeros([1, 0]))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        (None, None, "nothing any more: the same step now gives finite numbers"),
+        (lambda models: models.D.output_layer.bias, np.nan, "the weight D/4x4_output/bias"),
+        (lambda models: models.G.w_average, np.inf, "the weight G/w_average"),
+        (lambda models: models.G.mapping.dense[0].kernel, 1e38, "the intermediate latents w"),
+        (lambda models: models.G.synthesis.to_rgb[-1].kernel, 3e38, "the generated images"),
+        (lambda models: models.D.output_layer.kernel, 3e38, "D's scores of real images"),
+        (lambda models: models.D.from_rgb[0].kernel, 1e25, "the penalty on D's gradient"),
+    ],
+)
+def test_names_the_first_tensor(step, variable, value, expected):
+    images = tf.constant(np.random.RandomState(0).randint(256, size=(8, 8, 8, 3)), tf.uint8)
+    variable = variable and variable(step.models)
+    before = variable is not None and variable.numpy()
+    if variable is not None:
+        variable.assign(np.full(variable.shape, value))
+    try:
+        found = diagnose(step, images, tf.zeros([8, 0]), tf.constant(0, tf.int64), tf.constant(0.5))
+    finally:
+        if variable is not None:
+            variable.assign(before)
+    assert found == expected
