@@ -7,41 +7,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny_networks import inputs_of, normal, one_hot, scattered, shapes
 
 from stylegan_tf.layers import downsample, upsample
 from stylegan_tf.networks import ProGANDiscriminator, ProGANGenerator
 from stylegan_tf.pretrained import export_variables, load_variables
 
 SMALL = {"resolution": 16, "fmap_base": 64, "fmap_max": 8}
-
-
-def scattered(network, seed=0):
-    """The network with all its variables away from their zeros, so that each of them matters."""
-    random = np.random.RandomState(seed)
-    for variable in network.variables:
-        variable.assign(random.standard_normal(variable.shape))
-    return network
-
-
-def normal(*shape, seed=0):
-    return np.random.RandomState(seed).standard_normal(shape).astype("float32")
-
-
-def one_hot(count, label_size):
-    return np.eye(label_size, dtype="float32")[np.arange(count) % label_size]
-
-
-def inputs_of(network, count=4):
-    """Inputs that fit: [z or images, labels if it takes any]."""
-    if isinstance(network, ProGANGenerator):
-        first = normal(count, network.latent_size)
-    else:
-        first = normal(count, network.resolution, network.resolution, network.num_channels)
-    return [first, one_hot(count, network.label_size)] if network.label_size else [first]
-
-
-def shapes(network):
-    return [(variable.path.split("/", 1)[-1], tuple(variable.shape)) for variable in network.variables]
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ python tests/distributed/two_replicas.py OUT.npz
 A process of its own, because logical devices must be made before TensorFlow starts.
 """
 
+import dataclasses
 import pathlib
 import sys
 import tempfile
@@ -18,7 +19,9 @@ import tensorflow as tf
 from datasets.pipeline import training_pipeline
 from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter
 from stylegan_tf.configs import LossConfig, OptimizerConfig, TrainingConfig
+from stylegan_tf.training.devices import host_stream
 from stylegan_tf.training.draws import generator_draws, seed_of
+from stylegan_tf.training.hosts import Hosts
 from stylegan_tf.training.models import Models
 from stylegan_tf.training.steps import TrainingStep
 
@@ -125,8 +128,10 @@ def train_on_stream(strategy, folder):
     data = MultiResolutionDataset(folder / "numbers", max_label_size=LABELS)
     pipeline = training_pipeline(data, 4, BATCH, seed=5)
     models = make(strategy)
-    step = TrainingStep(models, CONFIG, strategy, 4, fading=False, all_labels=tf.constant(data.labels))
-    stream = iter(strategy.experimental_distribute_dataset(pipeline))
+    # As on GPUs: compiled, and with each replica's images on its device ahead of time.
+    config = dataclasses.replace(CONFIG, xla=True)
+    step = TrainingStep(models, config, strategy, 4, fading=False, all_labels=tf.constant(data.labels))
+    stream = host_stream(strategy, Hosts(), 2, pipeline)
     state = {"whole": np.stack([images[:, 0, 0, 0] for images, _ in pipeline.take(6).as_numpy_iterator()])}
     parts = []
     for seen in range(0, 6 * BATCH, BATCH):
