@@ -23,7 +23,7 @@ import tensorflow as tf
 from convolutions import best_rate, count_flops, profile_calls
 
 from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter
-from stylegan_tf.configs import TrainingConfig
+from stylegan_tf.configs import ScheduleConfig, TrainingConfig
 from stylegan_tf.training.checkpoint import Progress
 from stylegan_tf.training.devices import count_gpus
 from stylegan_tf.training.hosts import Hosts
@@ -88,9 +88,13 @@ def measure(resolution, precision, devices, fading, minibatch, fmap_base, fmap_m
     strategy = make_strategy(devices)
     use_precision(precision)
     maps = {"fmap_base": fmap_base, "fmap_max": fmap_max}
+    schedule = ScheduleConfig(lod_initial_resolution=resolution, minibatch_base=minibatch)
     config = TrainingConfig(
+        schedule=schedule,
         resolution=resolution,
-        num_gpus=min(count_gpus(), devices),
+        # Logical CPUs are treated as GPUs are, but for XLA: each gets its part of the images ahead of time.
+        num_gpus=devices if count_gpus() or devices > 1 else 0,
+        xla=count_gpus() > 0,
         precision=precision,
         generator=maps,
         discriminator=maps,
@@ -103,7 +107,7 @@ def measure(resolution, precision, devices, fading, minibatch, fmap_base, fmap_m
     progress = Progress()
     with tempfile.TemporaryDirectory() as folder:
         reals = RealImages(write_images(pathlib.Path(folder), resolution), config, strategy, Hosts())
-        phase = dataclasses.replace(config.phase(0), resolution=resolution, minibatch=minibatch)
+        phase = config.phase(0)
 
         def run():
             step(*reals.next(phase, progress), seen, *scalars).numpy()
