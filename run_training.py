@@ -50,7 +50,7 @@ def parse_profile(ctx, param, value):
 @click.option(
     "--mixing-prob",
     type=click.FloatRange(0, 1),
-    help="Share of images with two styles.  [default: the configuration's]",
+    help="Probability of style mixing.  [default: the configuration's]",
 )
 @click.option("--gamma", type=click.FloatRange(min=0), help="Weight of R1.  [default: the configuration's]")
 @click.option(
