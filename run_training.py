@@ -142,10 +142,12 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
 def changes_of(given, settings):
     """Settings, as `override` takes them, of the options that were given; --set goes last."""
     given = dict(given)
-    changes = list(NO_GROWING) if given.pop("no_growing") else []
+    changes = []
     if "init_from" in given:
         # What is there need not be grown again.
         changes.append(f"schedule.lod_initial_resolution={initial_resolution(given['init_from'])}")
+    if given.pop("no_growing"):
+        changes += NO_GROWING
     if "minibatch" in given:
         changes += [f"schedule.minibatch_base={given.pop('minibatch')}", "schedule.minibatch_dict={}"]
     if "max_minibatch_per_gpu" in given:

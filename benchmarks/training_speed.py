@@ -28,12 +28,11 @@ from stylegan_tf.training.checkpoint import Progress
 from stylegan_tf.training.devices import count_gpus
 from stylegan_tf.training.hosts import Hosts
 from stylegan_tf.training.models import Models
-from stylegan_tf.training.precision import use_precision
+from stylegan_tf.training.precision import PRECISIONS, use_precision
 from stylegan_tf.training.reporting import peak_memory_gb
 from stylegan_tf.training.steps import TrainingStep
 from stylegan_tf.training.stream import RealImages
 
-PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 HEADER = (
     "resolution  minibatch  devices  precision  fading   images/s  s/image   GFLOP/s  best conv  share  memory"
     "  data wait"

@@ -307,6 +307,13 @@ def test_no_growing():
     assert {config.phase(images).resolution for images in (0, 100, 1000000)} == {64}
 
 
+def test_no_growing_from_another_run(monkeypatch):
+    monkeypatch.setattr(run_training, "initial_resolution", lambda source: 32)
+    options = ["--dry-run", "--num-gpus=1", "--resolution=64", "--init-from=another"]
+    assert resolved(invoke(*options)).phase(0).resolution == 32
+    assert resolved(invoke(*options, "--no-growing")).phase(0).resolution == 64
+
+
 def test_xla_is_for_gpus():
     assert [resolved(invoke("--dry-run", f"--num-gpus={n}")).use_xla for n in (0, 1)] == [False, True]
     assert resolved(invoke("--dry-run", "--num-gpus=0", "--xla")).use_xla
