@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 
 # Hides TensorFlow's start-up messages, which a CPU user would take for errors; 0 shows them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -12,6 +13,7 @@ from datasets.errors import DatasetError
 from dnnlib.cli import Command, fail
 from dnnlib.run_dir import find_run_dir
 from metrics import METRICS
+from metrics.options import options_of
 from stylegan_tf.configs import CHOICES, override, to_dict
 from stylegan_tf.presets import CONFIGS, NO_GROWING, make_config, paper_fid
 from stylegan_tf.training.devices import LOST, HostLost, count_gpus
@@ -131,7 +133,9 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
         if dry_run:
             click.echo(json.dumps(to_dict(run_config) | {"paper": paper_fid(run_config)}, indent=2))
             return
-        Trainer(run_config, run_dir, METRICS, profile, wandb).run(outdir)
+        options = options_of(run_config.dataset, run_config.mirror)
+        metrics = {name: partial(metric, options=options) for name, metric in METRICS.items()}
+        Trainer(run_config, run_dir, metrics, profile, wandb).run(outdir)
     except HostLost as error:
         click.echo(error, err=True)
         raise SystemExit(LOST) from None

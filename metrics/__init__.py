@@ -1,4 +1,51 @@
 """Metrics of generators."""
 
-# {name: function(generator, dataset) -> {result: float}}, for snapshots of a run and for run_metrics.py.
-METRICS = {}
+from functools import partial
+
+from metrics import frechet, kernel_distance, linear_separability, networks, perceptual_path, precision_recall
+from metrics.metric import Metric
+
+__all__ = ["METRICS"]
+
+
+def _path_length(space, ends):
+    where = f"perceptual path length in {space.upper()}, {'at the ends of paths' if ends else 'along whole paths'}"
+    measure = partial(perceptual_path.measure, space=space, ends=ends)
+    return Metric(where, networks.lpips, measure, perceptual_path.SAMPLES, reals=False)
+
+
+def _mixed(latents):
+    summary = f"FID with {latents} latents mixed in each image (Table 2)"
+    return Metric(summary, networks.inception, partial(frechet.measure, latents=latents))
+
+
+# {name: metric(generator, dataset, growth) -> {result: float}}, for snapshots of a run and for run_metrics.py. What
+# looks at images with a classifier of the data set is no FID and must not be called so.
+METRICS = {
+    "fid50k": Metric("Frechet Inception distance", networks.inception, frechet.measure),
+    "ppl_zfull": _path_length("z", ends=False),
+    "ppl_wfull": _path_length("w", ends=False),
+    "ppl_zend": _path_length("z", ends=True),
+    "ppl_wend": _path_length("w", ends=True),
+    "ls": Metric(
+        "linear separability in Z and W",
+        networks.classifiers,
+        linear_separability.measure,
+        linear_separability.SAMPLES,
+        reals=False,
+    ),
+    "fid50k_mix2": _mixed(2),
+    "fid50k_mix3": _mixed(3),
+    "fid50k_mix4": _mixed(4),
+    "kid50k": Metric("kernel Inception distance", networks.inception, kernel_distance.measure),
+    "pr50k": Metric("precision and recall in Inception's features", networks.inception, precision_recall.measure),
+    "fd_classifier": Metric(
+        "Frechet distance of a classifier's features", networks.trunk, partial(frechet.measure, name="fd"), None
+    ),
+    "kd_classifier": Metric(
+        "kernel distance of a classifier's features", networks.trunk, partial(kernel_distance.measure, name="kd"), None
+    ),
+    "pr_classifier": Metric(
+        "precision and recall in a classifier's features", networks.trunk, precision_recall.measure, None
+    ),
+}

@@ -128,8 +128,8 @@ class Discriminator(Network):
             x = self.blur(x)
         return self.activation(second(x))
 
-    def call(self, images, labels=None, fade=1.0):
-        labels = checked_labels(labels, self.label_size, type(self).__name__)
+    def features(self, images, fade=1.0):
+        """Activations before the output layer, [N, units]; the arguments are those of a call."""
         if images.shape[1] not in self.resolutions or images.shape[1:] != (*(images.shape[1],) * 2, self.num_channels):
             raise ValueError(
                 f"images must be square with a side among {self.resolutions} and {self.num_channels} channels; "
@@ -145,6 +145,9 @@ class Discriminator(Network):
         if self.minibatch_stddev:
             x = self.minibatch_stddev(x)
         x = self.activation(self.conv(x))
-        x = self.activation(self.dense(ops.reshape(x, (-1, self.dense.kernel.shape[0]))))
-        scores = self.output_layer(x)
+        return self.activation(self.dense(ops.reshape(x, (-1, self.dense.kernel.shape[0]))))
+
+    def call(self, images, labels=None, fade=1.0):
+        labels = checked_labels(labels, self.label_size, type(self).__name__)
+        scores = self.output_layer(self.features(images, fade))
         return scores if labels is None else ops.sum(scores * labels, axis=1, keepdims=True)

@@ -18,7 +18,7 @@ class Evaluation:
 
     Args:
         run_dir: Folder of the run.
-        metrics: {name: function(generator, dataset) -> {result: number}}.
+        metrics: {name: function(generator, dataset, growth) -> {result: number}}.
     """
 
     def __init__(self, run_dir, metrics):
@@ -26,7 +26,7 @@ class Evaluation:
         self.metrics = metrics
         self.best_metric = next((name for name in metrics if name.startswith("fid")), None)
 
-    def measure(self, snapshot, generator, dataset, kimg):
+    def measure(self, snapshot, generator, dataset, growth, kimg):
         """Measures a snapshot with every metric, but for those of which its result is known from before a resume.
 
         A metric that raises, and a file that cannot be written, are reported in the lines and end nothing.
@@ -35,6 +35,7 @@ class Evaluation:
             snapshot: Folder of the snapshot.
             generator: Gs, as it is in the snapshot.
             dataset: MultiResolutionDataset.
+            growth: (resolution, fade) of the generator's newest block.
             kimg: Thousands of real images seen.
 
         Returns:
@@ -43,7 +44,7 @@ class Evaluation:
         scalars, lines = {}, []
         for name in self.metrics:
             try:
-                results, seconds = self.results(name, Path(snapshot), generator, dataset, kimg)
+                results, seconds = self.results(name, Path(snapshot), (generator, dataset, growth), kimg)
                 shown = ", ".join(
                     f"{key} {'not finite' if value is None else f'{value:.4f}'}" for key, value in results
                 )
@@ -56,14 +57,14 @@ class Evaluation:
                 lines.append(f"{Path(snapshot).name}: {name} failed with {type(error).__name__}: {reason}")
         return scalars, lines
 
-    def results(self, name, snapshot, generator, dataset, kimg):
-        """([(result, finite float or None)], seconds) of one metric, known or measured now."""
+    def results(self, name, snapshot, measured, kimg):
+        """([(result, finite float or None)], seconds) of one metric of (generator, dataset, growth), known or new."""
         path = self.run_dir / f"metric-{name}.jsonl"
         for record in read_records(path):
             if record["snapshot"] == snapshot.name:
                 return list(record["results"].items()), record["seconds"]
         start = time.perf_counter()
-        results = {key: finite(value) for key, value in self.metrics[name](generator, dataset).items()}
+        results = {key: finite(value) for key, value in self.metrics[name](*measured).items()}
         seconds = time.perf_counter() - start
         record = {"metric": name, "kimg": kimg, "snapshot": snapshot.name, "results": results, "seconds": seconds}
         append_record(path, record)

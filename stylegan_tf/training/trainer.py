@@ -39,7 +39,7 @@ class Trainer:
     Args:
         config: TrainingConfig; its `resolution` may be None for the data set's.
         run_dir: Folder of a run to resume, or None for a new one.
-        metrics: {name: function(generator, dataset) -> {result: float}}, from which `config.metrics` chooses.
+        metrics: {name: function(generator, dataset, growth) -> {result: float}}, from which `config.metrics` chooses.
         profile: (first step, number of steps) to profile for TensorBoard, counted from the start of this process.
         wandb: Project of Weights & Biases that gets the numbers and pictures as well, or None.
 
@@ -292,7 +292,8 @@ class Trainer:
         if self.metrics and (
             progress.tick % config.metric_ticks == 0 or progress.images_seen >= config.total_kimg * 1000
         ):
-            results, lines = self.evaluation.measure(snapshot, self.models.Gs, self.data, progress.images_seen / 1000)
+            growth, kimg = (phase.resolution, phase.fade), progress.images_seen / 1000
+            results, lines = self.evaluation.measure(snapshot, self.models.Gs, self.data, growth, kimg)
             self.reporter.scalars(results, progress.images_seen)
             for line in lines:
                 self.reporter.line(line)

@@ -627,7 +627,8 @@ def test_run_that_starts_from_another(run_dir, tiny, tmp_path):
 def test_metrics_of_snapshots(tiny, tmp_path, monkeypatch):
     seen = []
 
-    def fid(generator, dataset):
+    def fid(generator, dataset, growth, options):
+        assert growth == (4, 1.0) and not options.mirror
         seen.append((generator.name, dataset.num_images))
         return {"fid50k": 10.0 + len(seen)}
 

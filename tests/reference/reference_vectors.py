@@ -21,6 +21,7 @@ KINDS = {
     "g_synthesis": "g_synthesis-*.npz",
     "image_utils": "image_utils*.npz",
     "losses": "losses-*.npz",
+    "metrics": "metrics*.npz",
     "ops": "ops*.npz",
     "process_reals": "process_reals*.npz",
     "progan-d": "progan-d_*.npz",

@@ -1,0 +1,213 @@
+"""Measures networks: what is asked for, one JSON line a result, one table."""
+
+import importlib.metadata
+import json
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import tensorflow as tf
+
+import metrics
+from datasets.opening import open_dataset
+from metrics.options import Options, options_of
+from metrics.rows import CACHE_VERSION
+from metrics.session import Session, digest
+from metrics.targets import find_targets, load_generator
+from stylegan_tf.training.devices import make_strategy
+from stylegan_tf.training.evaluation import append_record
+from stylegan_tf.training.hosts import Hosts
+
+RESULTS = "metrics.jsonl"
+# The metrics of the paper's tables.
+PAPER = ("fid50k", "ppl_zfull", "ppl_wfull", "ppl_zend", "ppl_wend", "ls")
+_PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")
+
+
+class Request(NamedTuple):
+    """What to measure.
+
+    Attributes:
+        targets: Networks, a list of `Target`.
+        names: Metrics, a list without repetitions.
+        dataset: Name of the data set, None if there is none.
+        data_dir: Folder of data sets.
+        options: Options.
+        outdir: Folder of the results.
+        num_gpus: GPUs to work on, 0 for the CPU.
+    """
+
+    targets: list
+    names: list
+    dataset: str | None
+    data_dir: str
+    options: Options
+    outdir: Path
+    num_gpus: int
+
+    def describe(self):
+        """The same as a dictionary for JSON."""
+        return {
+            "networks": [str(target.path) for target in self.targets],
+            "metrics": {
+                name: {"summary": metrics.METRICS[name].summary, "samples": self.samples(metrics.METRICS[name])}
+                for name in self.names
+            },
+            "dataset": self.dataset,
+            "data_dir": self.data_dir,
+            "results": str(self.outdir / RESULTS),
+            "num_gpus": self.num_gpus,
+            **asdict(self.options),
+        }
+
+    def samples(self, metric):
+        """The number of samples of a metric, in words where it is the data set's."""
+        return self.options.num_samples or metric.usual or "as many as there are real images"
+
+
+def resolve(network, all_snapshots, names, num_gpus, dataset=None, data_dir=None, outdir=None, **given):
+    """The Request of a user's options; what is None there is as in the network's run.
+
+    Raises:
+        ValueError: There is no such network or metric, or an option fits none of the metrics.
+    """
+    targets = find_targets(network, all_snapshots)
+    newest = targets[-1]
+    names = list(dict.fromkeys(known for name in names for known in (PAPER if name == "paper" else (name,))))
+    config = newest.config
+    own = config is not None and dataset in (None, config.dataset)
+    dataset = config.dataset if dataset is None and config else dataset
+    defaults = options_of(dataset, mirror=own and config.mirror)
+    options = replace(defaults, **{name: value for name, value in given.items() if value is not None})
+    if options.truncation_psi is not None and (odd := [name for name in names if not metrics.METRICS[name].reals]):
+        raise ValueError(
+            f"--truncation-psi is for metrics that compare with real images, not for {', '.join(odd)}; measure those "
+            "without it."
+        )
+    data_dir = data_dir or (config.data_dir if own else "data")
+    return Request(targets, names, dataset, data_dir, options, Path(outdir or newest.home), num_gpus)
+
+
+def evaluate(request):
+    """Measures, appends a line to OUTDIR/metrics.jsonl for each metric of each network, and prints a table.
+
+    What a line there says already is not measured again.
+
+    Raises:
+        ValueError, OSError: Something is missing or broken; what has been measured is kept.
+    """
+    # As in training with fp32, the default: path lengths are differences in the seventh digit.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    strategy = make_strategy(request.num_gpus, Hosts())
+    request.outdir.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for target in request.targets:
+        with strategy.scope():
+            generator = load_generator(target.path)
+        dataset = open_fitting(request, generator)
+        with Session(generator, dataset, request.options, target.growth) as session:
+            rows.append((target.name, measure(request, target, session)))
+    click.echo("\n".join(table(rows)))
+
+
+def open_fitting(request, generator):
+    """The data set of a request at the generator's resolution, None without one."""
+    if request.dataset is None:
+        return None
+    dataset = open_dataset(request.dataset, request.data_dir, None, generator.label_size)
+    if generator.resolution in dataset.resolutions:
+        return open_dataset(request.dataset, request.data_dir, generator.resolution, generator.label_size)
+    return dataset  # which the session refuses
+
+
+def measure(request, target, session):
+    """Measures one network; returns {result: value}."""
+    path = request.outdir / RESULTS
+    known = {record["key"]: record for record in read_lines(path)}
+    chosen = {name: metrics.METRICS[name] for name in request.names}
+    for metric in chosen.values():
+        metric.check(session)
+    # What is missing shall be known before hours of work.
+    opened = {name: session.once(metric.network) for name, metric in chosen.items()}
+    values = {}
+    for name, network in opened.items():
+        metric, count = chosen[name], chosen[name].count(session)
+        facts = identity(name, count, network, session)
+        record = known.get(digest(facts))
+        if record:
+            click.echo(f"{target.path}: {name} is known from {path}.")
+        else:
+            start = time.perf_counter()
+            result = metric.measure(session, network, count)
+            seconds = time.perf_counter() - start
+            record = {
+                "metric": name,
+                "results": result.values,
+                "samples": count,
+                "seconds": round(seconds, 1),
+                "network": str(target.path),
+                "kimg": target.kimg,
+                "dataset": session.dataset and session.dataset.name,
+                **facts,
+                "details": result.details,
+                "versions": {package: importlib.metadata.version(package) for package in _PACKAGES},
+                "key": digest(facts),
+            }
+            append_record(path, record)
+            for line in result.lines:
+                click.echo(line)
+        click.echo(f"{target.name}: {describe(record['results'])}  ({record['seconds']:.0f} s)")
+        values |= record["results"]
+    return values
+
+
+def identity(name, count, network, session):
+    """Everything that decides a result, for JSON."""
+    options = session.options
+    return {
+        "metric": name,
+        "samples": count,
+        "seed": options.seed,
+        "network_sha256": session.network_hash,
+        "dataset_sha256": session.dataset and session.dataset_hash,
+        "features_sha256": network.hash,
+        "mirror": options.mirror,
+        "crop": options.crop,
+        "svm": options.svm,
+        "degenerate": options.degenerate,
+        "truncation_psi": options.truncation_psi,
+        "cache_version": CACHE_VERSION,
+    }
+
+
+def read_lines(path):
+    """The records of a results file; lines that are torn or foreign are passed over."""
+    records = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and record.keys() >= {"key", "results", "seconds"}:
+            records.append(record)
+    return records
+
+
+def describe(results):
+    """Results in a line."""
+    return ", ".join(f"{name} {value:.4f}" for name, value in results.items())
+
+
+def table(rows):
+    """Lines of a table of [(network, {result: value})]."""
+    names = list(dict.fromkeys(name for _, values in rows for name in values))
+    width = max(len(name) for name, _ in rows)
+    columns = [max(len(name), 10) for name in names]
+    head = "  ".join(f"{name:>{size}}" for name, size in zip(names, columns, strict=True))
+    lines = [f"{'network':{width}}  {head}"]
+    for network, values in rows:
+        cells = (f"{values[name]:>{size}.4f}" for name, size in zip(names, columns, strict=True))
+        lines.append(f"{network:{width}}  {'  '.join(cells)}")
+    return lines

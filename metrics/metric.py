@@ -1,0 +1,68 @@
+"""What a metric is: a network that looks at images, a number of samples, and a function that measures."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from metrics.features import check_count
+from metrics.session import Session
+
+# Images that FID compares (paper, section 2).
+FID_SAMPLES = 50_000
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a metric found.
+
+    Attributes:
+        values: {result: float}.
+        details: More of it that can be written as JSON.
+        lines: The same, to be read.
+    """
+
+    values: dict
+    details: dict = field(default_factory=dict)
+    lines: list = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of a generator: metric(generator, dataset, growth) -> {result: float}.
+
+    Attributes:
+        summary: What it is, in a few words.
+        network: Function of a session that opens the network which looks at the images.
+        measure: Function of a session, that network and the number of samples, that returns a Result.
+        usual: Number of samples; None for as many as there are real images, up to `FID_SAMPLES`.
+        reals: Whether it compares with as many real images.
+    """
+
+    summary: str
+    network: Callable
+    measure: Callable
+    usual: int | None = FID_SAMPLES
+    reals: bool = True
+
+    def __call__(self, generator, dataset, growth=None, options=None):
+        """Measures; see `Session` for the arguments."""
+        with Session(generator, dataset, options, growth) as session:
+            self.check(session)
+            return self.measure(session, session.once(self.network), self.count(session)).values
+
+    def count(self, session):
+        """The number of samples."""
+        if session.options.num_samples or self.usual:
+            return session.options.num_samples or self.usual
+        return min(FID_SAMPLES, session.need_dataset().num_images)
+
+    def check(self, session):
+        """ValueError if there are not as many real images as the metric takes."""
+        if self.reals:
+            check_count(session.need_dataset(), self.count(session))
+
+
+def result_name(session, name, count, latents=1):
+    """The name of a result with what it was measured on: fid50k, fid1797, fid50k_mix2, fid50k_psi0.7."""
+    number = f"{count // 1000}k" if count % 1000 == 0 else f"{count}"
+    psi = session.options.truncation_psi
+    return f"{name}{number}" + (f"_mix{latents}" if latents > 1 else "") + (f"_psi{psi:g}" if psi is not None else "")

@@ -1,0 +1,65 @@
+"""The networks that metrics look at images with, opened for a session; attribute classifiers of digits are trained."""
+
+from pathlib import Path
+
+import click
+
+from metrics import weights
+from metrics.attribute_classifier import (
+    MAX_RESOLUTION,
+    TrunkFeatures,
+    classifiers_folder,
+    has_classifiers,
+    load_classifiers,
+)
+from metrics.classifier_training import settings_of, train_classifiers
+from metrics.inception import Inception
+from metrics.lpips import LPIPS
+
+
+def inception(session):
+    """Inception of FID, KID, precision and recall."""
+    return Inception(weights.obtain(weights.INCEPTION, session.cache, session.options.inception))
+
+
+def lpips(session):
+    """The perceptual distance of path lengths."""
+    options = session.options
+    files = ((weights.VGG16, options.vgg16), (weights.LPIPS, options.lpips))
+    paths = [weights.obtain(file, session.cache, path) for file, path in files]
+    with session.strategy.scope():
+        return LPIPS(*paths)
+
+
+def classifiers(session):
+    """The attribute classifiers of linear separability, one network each."""
+    return open_classifiers(session, shared_trunk=False)
+
+
+def trunk(session):
+    """Features of the classifier that tells all attributes at once."""
+    return TrunkFeatures(open_classifiers(session, shared_trunk=True))
+
+
+def open_classifiers(session, shared_trunk):
+    """The classifiers that the options name, or those of the session's data set.
+
+    Raises:
+        ValueError: There are none, and it is not digits, whose classifiers are trained here within minutes.
+    """
+    folder = session.options.classifiers
+    if folder is None:
+        folder = classifiers_folder(session.cache, session.need_dataset().name)
+        if session.dataset.name == "digits" and not has_classifiers(folder, shared_trunk):
+            train_digit_classifiers(session, folder, shared_trunk)
+    resolution = min(session.generator.resolution, MAX_RESOLUTION)
+    with session.strategy.scope():
+        return load_classifiers(Path(folder), resolution, session.generator.num_channels, shared_trunk)
+
+
+def train_digit_classifiers(session, folder, shared_trunk):
+    """Trains what is missing of the digits' classifiers, and says so."""
+    what = "one classifier of all ten digits" if shared_trunk else "the ten digit classifiers"
+    click.echo(f"There are no classifiers in {folder}: training {what}, once.", err=True)
+    settings = settings_of("digits", shared_trunk)
+    train_classifiers(session.labelled_dataset, folder, settings, shared_trunk=shared_trunk)

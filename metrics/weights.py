@@ -1,0 +1,61 @@
+"""The published networks that metrics compute with: which files they are, and where they are kept."""
+
+from pathlib import Path
+
+from dnnlib import downloads
+from dnnlib.downloads import RemoteFile
+
+# Inception-v3 of 2015-12-05, whose pool_3 the Frechet Inception distance is defined on (Heusel et al., 2017).
+INCEPTION = RemoteFile(
+    name="classify_image_graph_def.pb",
+    url="http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz",
+    size=None,
+    sha256="009d6814d1bc560d4e7b236e170e9b2d5ca6f4b57bd8037f6db05776204415c6",
+    option="--inception",
+    member="classify_image_graph_def.pb",
+)
+
+# torchvision's VGG16 (Simonyan and Zisserman, 2015), on whose features LPIPS is defined.
+VGG16 = RemoteFile(
+    name="vgg16-397923af.pth",
+    url="https://download.pytorch.org/models/vgg16-397923af.pth",
+    size=553433881,
+    sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+    option="--vgg16",
+)
+
+# The linear heads of LPIPS v0.1 for VGG16 (Zhang et al., 2018).
+LPIPS = RemoteFile(
+    name="lpips-v0.1-vgg.pth",
+    url="https://github.com/richzhang/PerceptualSimilarity/raw/master/lpips/weights/v0.1/vgg.pth",
+    size=7289,
+    sha256="a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+    option="--lpips",
+)
+
+
+def find(remote, cache_dir, path=None):
+    """Returns the checked Path of the user's copy or of the one in CACHE_DIR/weights; None if it is to be downloaded.
+
+    Args:
+        remote: INCEPTION, VGG16 or LPIPS.
+        cache_dir: Folder of what metrics keep.
+        path: The user's own copy, or None.
+
+    Raises:
+        ValueError, FileNotFoundError: It is not that file, or there is none at `path`.
+    """
+    return downloads.find(remote, _folder(cache_dir), path)
+
+
+def obtain(remote, cache_dir, path=None):
+    """Returns what `find` does, and downloads the file where there is none.
+
+    Raises:
+        ValueError, OSError: It is not that file, there is none at `path`, or it could not be downloaded.
+    """
+    return downloads.obtain(remote, _folder(cache_dir), path)
+
+
+def _folder(cache_dir):
+    return Path(cache_dir) / "weights"

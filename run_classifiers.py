@@ -1,0 +1,80 @@
+"""Trains attribute classifiers for linear separability: python run_classifiers.py --dataset=celebahq --num-gpus=8"""
+
+import json
+import os
+
+# Hides TensorFlow's start-up messages, which a CPU user would take for errors; 0 shows them.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from dataclasses import asdict, replace
+
+import click
+
+from datasets.opening import open_dataset
+from dnnlib.cli import Command, one_line_errors
+from metrics.attribute_classifier import classifiers_folder
+from metrics.classifier_training import settings_of, train_classifiers
+from stylegan_tf.training.devices import count_gpus
+
+
+def parse_attributes(ctx, param, value):
+    """The names in A,B,C; None for all attributes."""
+    return None if value is None else [name.strip() for name in value.split(",")]
+
+
+@click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
+@click.option("--dataset", required=True, help="Labelled data set: a folder in --data-dir, or digits.")
+@click.option("--data-dir", default="data", help="Folder of data sets.")
+@click.option("--outdir", help="Folder for the classifiers.  [default: cache/classifiers/DATASET]")
+@click.option(
+    "--attributes", metavar="A,B,...", callback=parse_attributes, help="Attributes to classify.  [default: all]"
+)
+@click.option("--shared-trunk", is_flag=True, help="One network for all attributes: faster, ours and not the paper's.")
+@click.option(
+    "--num-gpus", type=click.IntRange(min=0), help="GPUs, one classifier on each; 0 for the CPU.  [default: all]"
+)
+@click.option("--minibatch", type=click.IntRange(min=1), help="Images in a minibatch.  [default: the data set's]")
+@click.option(
+    "--total-kimg",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Training images of each classifier, in thousands.  [default: the data set's]",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of everything random.  [default: 0]")
+@click.option("--mirror/--no-mirror", default=None, help="Mirror half of the images.  [default: the data set's]")
+@click.option("--dry-run", is_flag=True, help="Print the resolved settings and stop.")
+@one_line_errors
+def main(dataset, data_dir, outdir, attributes, shared_trunk, num_gpus, dry_run, **options):
+    """Train attribute classifiers.
+
+    One network for each label column of a data set, or for each of --attributes, is written to the folder as .keras,
+    with its accuracy on held-out images in the .json beside it. Ctrl-C keeps those that are finished; the same command
+    goes on with the others.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    settings = replace(settings_of(dataset, shared_trunk), **given)
+    folder = outdir or str(classifiers_folder("cache", dataset))
+    num_gpus = count_gpus() if num_gpus is None else num_gpus
+    if dry_run:
+        where = {"dataset": dataset, "data_dir": data_dir, "outdir": folder, "attributes": attributes}
+        click.echo(
+            json.dumps(where | {"shared_trunk": shared_trunk, "num_gpus": num_gpus} | asdict(settings), indent=2)
+        )
+        return
+    data = open_dataset(dataset, data_dir, max_label_size="full")
+    what = "One network for all attributes, which is ours and not the paper's," if shared_trunk else "One network each"
+    click.echo(f"{what} sees {settings.total_kimg:g} kimg of {data.folder}; finished ones stay in {folder}.")
+    print_table(train_classifiers(data, folder, settings, attributes, num_gpus, shared_trunk))
+
+
+def print_table(metadata):
+    """Prints the accuracy of each attribute on held-out images beside what guessing the larger class gives."""
+    keys = ("attributes", "held_out_accuracy", "larger_class")
+    rows = [row for item in metadata for row in zip(*(item[key] for key in keys), strict=True)]
+    width = max(len("attribute"), *(len(name) for name, _, _ in rows))
+    click.echo(f"\n{'attribute':<{width}}  accuracy  guessing    ({metadata[0]['held_out_images']:,} held-out images)")
+    for name, accuracy, larger in rows:
+        click.echo(f"{name:<{width}}  {accuracy:8.2%}  {larger:8.2%}")
+
+
+if __name__ == "__main__":
+    main()

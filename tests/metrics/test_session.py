@@ -1,0 +1,190 @@
+"""A session: which networks fit which data, broken networks, what stays in the cache and what does not."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_generators import Means, tiny_generator
+from tiny_training import create_dataset
+
+from datasets.tfrecords import MultiResolutionDataset
+from metrics.features import fake_features, real_features
+from metrics.frechet import real_statistics
+from metrics.options import Options
+from metrics.session import Session, distributed, network_hash
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    create_dataset(folder)
+    return MultiResolutionDataset(folder / "tiny")
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return tiny_generator()
+
+
+def options(tmp_path, **values):
+    return Options(cache_dir=str(tmp_path / "cache"), **values)
+
+
+def test_each_device_gets_its_part():
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
+    run = distributed(strategy, lambda x, y: x[:, None] + tf.cast(y, tf.float32))
+    x, y = np.arange(4, dtype=np.float32), np.ones((4, 2), np.int32)
+    np.testing.assert_array_equal(run(x, y), x[:, None] + y)
+
+
+def test_features_of_fakes_do_not_depend_on_the_minibatch(tmp_path, generator):
+    tables = []
+    for minibatch in (1, 5, 16):
+        with Session(generator, None, options(tmp_path / str(minibatch), minibatch=minibatch)) as session:
+            tables.append(fake_features(session, Means(), 12)[:])
+    assert tables[0].shape == (12, 3) and np.ptp(tables[0], axis=0).min() > 1
+    for table in tables[1:]:
+        # A pixel that rounding has moved by one.
+        np.testing.assert_allclose(table, tables[0], atol=0.1)
+
+
+def test_the_seed_counts(tmp_path, generator):
+    tables = []
+    for seed in (0, 1):
+        with Session(generator, None, options(tmp_path, seed=seed)) as session:
+            tables.append(fake_features(session, Means(), 4)[:])
+    assert np.abs(tables[0] - tables[1]).max() > 1
+
+
+def test_truncation_and_mixing_make_other_features(tmp_path, generator):
+    with Session(generator, None, options(tmp_path)) as session:
+        plain, mixed = (fake_features(session, Means(), 8, latents)[:] for latents in (1, 3))
+    with Session(generator, None, options(tmp_path, truncation_psi=0.0)) as session:
+        mean = fake_features(session, Means(), 8)[:]
+    assert np.abs(plain - mixed).max() > 1 and np.abs(plain - mean).max() > 1
+    # Only the noise is left of what makes images differ.
+    assert np.ptp(mean, axis=0).max() < np.ptp(plain, axis=0).max()
+
+
+def test_real_features(tmp_path, generator, dataset):
+    images = dataset.read_images(8, range(50)).astype(np.float32).mean(axis=(1, 2))
+    with Session(generator, dataset, options(tmp_path, minibatch=8)) as session:
+        table = real_features(session, Means(), 50)[:]
+        np.testing.assert_allclose(real_features(session, Means(), 20)[:], table[:20])
+    # Each image once, in another order than that of the file, which may be sorted by class.
+    np.testing.assert_allclose(np.sort(table, axis=0), np.sort(images, axis=0), rtol=1e-5)
+    assert np.abs(table - images).max() > 1
+
+
+def test_half_of_the_real_images_are_mirrored(tmp_path, generator, dataset):
+    left = Means(columns=slice(0, 4))
+    tables = []
+    for mirror in (False, True):
+        with Session(generator, dataset, options(tmp_path, mirror=mirror)) as session:
+            tables.append(real_features(session, left, 50)[:])
+    changed = np.abs(tables[0] - tables[1]).max(axis=1) > 1e-3
+    assert 15 < changed.sum() < 35
+    with Session(generator, dataset, options(tmp_path / "other", mirror=False)) as session:
+        right = real_features(session, Means(columns=slice(4, 8)), 50)[:]
+    np.testing.assert_allclose(tables[1][changed], right[changed], rtol=1e-5)
+
+
+def test_what_is_real_is_computed_once(tmp_path, generator, dataset):
+    first = Means()
+    with Session(generator, dataset, options(tmp_path)) as session:
+        expected = real_statistics(session, first, 50)
+    calls = first.traced
+    other = tiny_generator(seed=5)
+    with Session(other, dataset, options(tmp_path, seed=3)) as session:
+        again = Means()
+        for actual, value in zip(real_statistics(session, again, 50), expected, strict=True):
+            np.testing.assert_array_equal(actual, value)
+    assert calls and not again.traced
+
+
+def test_damaged_statistics_are_named(tmp_path, generator, dataset):
+    with Session(generator, dataset, options(tmp_path)) as session:
+        real_statistics(session, Means(), 50)
+        (path,) = (tmp_path / "cache" / "reals").glob("*.npz")
+        path.write_bytes(path.read_bytes()[:100])
+        with pytest.raises(ValueError, match=r"\.npz is damaged; delete it"):
+            real_statistics(session, Means(), 50)
+
+
+def test_too_few_real_images(tmp_path, generator, dataset):
+    with (
+        pytest.raises(ValueError, match=r"holds 50 images, and 51 .*--num-samples=50"),
+        Session(generator, dataset, options(tmp_path)) as session,
+    ):
+        real_features(session, Means(), 51)
+
+
+def test_rows_of_an_interrupted_evaluation_stay(tmp_path, generator):
+    with pytest.raises(KeyboardInterrupt), Session(generator, None, options(tmp_path)) as session:
+        fake_features(session, Means(), 8)
+        raise KeyboardInterrupt
+    assert list((tmp_path / "cache" / "unfinished").glob("*/*.f32"))
+    with Session(generator, None, options(tmp_path)) as session:
+        again = Means()
+        fake_features(session, again, 8)
+        assert not again.traced
+    assert not list((tmp_path / "cache" / "unfinished").iterdir())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pixels_that_are_not_finite(tmp_path, value):
+    broken = tiny_generator()
+    broken.synthesis.to_rgb[-1].bias.assign([value, 0, 0])
+    with (
+        pytest.raises(ValueError, match="sample 0 has pixels that are not finite"),
+        Session(broken, None, options(tmp_path)) as session,
+    ):
+        fake_features(session, Means(), 8)
+    assert all(path.stat().st_size == 0 for path in tmp_path.rglob("*.f32"))
+
+
+def test_images_of_one_colour(tmp_path):
+    broken = tiny_generator()
+    broken.synthesis.to_rgb[-1].bias.assign([1e6, -1e6, 1e6])
+    with (
+        pytest.raises(ValueError, match="samples 0 to 3 are of one colour each"),
+        Session(broken, None, options(tmp_path, minibatch=4)) as session,
+    ):
+        fake_features(session, Means(), 8)
+
+
+def test_data_of_another_resolution(tmp_path, dataset):
+    with pytest.raises(ValueError, match=r"makes images of 16x16, and .* holds 8x8"):
+        Session(tiny_generator(resolution=16), dataset, options(tmp_path))
+
+
+def test_data_of_other_channels(tmp_path, dataset):
+    with pytest.raises(ValueError, match=r"images of 1 channels, and those of .* have 3"):
+        Session(tiny_generator(num_channels=1), dataset, options(tmp_path))
+
+
+def test_labels_that_are_missing(tmp_path, dataset):
+    conditional = tiny_generator(label_size=3)
+    with pytest.raises(ValueError, match=r"labels of 3 numbers, and .* has 0"):
+        Session(conditional, dataset, options(tmp_path))
+    with pytest.raises(ValueError, match="--dataset"):
+        Session(conditional, None, options(tmp_path))
+
+
+def test_a_conditional_network(tmp_path, dataset):
+    labelled = MultiResolutionDataset(dataset.folder, max_label_size="full")
+    with Session(tiny_generator(label_size=3), labelled, options(tmp_path)) as session:
+        assert np.isfinite(fake_features(session, Means(), 8)[:]).all()
+
+
+def test_the_hash_is_that_of_the_network_not_of_its_file(tmp_path, generator):
+    generator.save(tmp_path / "a.keras")
+    loaded = keras.saving.load_model(tmp_path / "a.keras")
+    growth = (8, 1.0)
+    assert network_hash(generator, growth) == network_hash(loaded, growth)
+    assert network_hash(generator, growth) != network_hash(generator, (8, 0.5))
+    loaded.synthesis.to_rgb[0].bias.assign_add([0.5, 0, 0])
+    assert network_hash(generator, growth) != network_hash(loaded, growth)
+    assert json.dumps(network_hash(generator, growth))
