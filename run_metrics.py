@@ -66,8 +66,12 @@ def main(dry_run, num_gpus, **options):
     request = resolve(num_gpus=count_gpus() if num_gpus is None else num_gpus, **options)
     if dry_run:
         click.echo(json.dumps(request.describe(), indent=2))
-    else:
+        return
+    try:
         evaluate(request)
+    except KeyboardInterrupt:
+        click.echo("Stopped; the same command goes on from here.", err=True)
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import tensorflow as tf
 
 import metrics
 from datasets.opening import open_dataset
+from metrics import weights
+from metrics.networks import files_of
 from metrics.options import Options, options_of
 from metrics.rows import CACHE_VERSION
 from metrics.session import Session, digest
@@ -55,11 +57,21 @@ class Request(NamedTuple):
                 name: {"summary": metrics.METRICS[name].summary, "samples": self.samples(metrics.METRICS[name])}
                 for name in self.names
             },
+            "files": self.files(),
             "dataset": self.dataset,
             "data_dir": self.data_dir,
             "results": str(self.outdir / RESULTS),
             "num_gpus": self.num_gpus,
             **asdict(self.options),
+        }
+
+    def files(self):
+        """{published file that is needed: where it is, or from where it will be downloaded}."""
+        networks = {metrics.METRICS[name].network for name in self.names}
+        return {
+            file.name: str(weights.find(file, self.options.cache_dir, path) or f"to be downloaded from {file.origin}")
+            for network in networks
+            for file, path in files_of(network, self.options)
         }
 
     def samples(self, metric):

@@ -15,18 +15,30 @@ from metrics.attribute_classifier import (
 from metrics.classifier_training import settings_of, train_classifiers
 from metrics.inception import Inception
 from metrics.lpips import LPIPS
+from stylegan_tf.presets import split_size
+
+# Data sets without labels, and whose classifiers see in them what is asked (paper, section 4.2).
+_CLASSIFIED_BY = {"ffhq": "celebahq"}
+
+
+def files_of(network, options):
+    """The published files that `inception` or `lpips` is opened from: [(RemoteFile, the user's copy or None)]."""
+    if network is inception:
+        return [(weights.INCEPTION, options.inception)]
+    if network is lpips:
+        return [(weights.VGG16, options.vgg16), (weights.LPIPS, options.lpips)]
+    return []
 
 
 def inception(session):
     """Inception of FID, KID, precision and recall."""
-    return Inception(weights.obtain(weights.INCEPTION, session.cache, session.options.inception))
+    ((file, path),) = files_of(inception, session.options)
+    return Inception(weights.obtain(file, session.cache, path))
 
 
 def lpips(session):
     """The perceptual distance of path lengths."""
-    options = session.options
-    files = ((weights.VGG16, options.vgg16), (weights.LPIPS, options.lpips))
-    paths = [weights.obtain(file, session.cache, path) for file, path in files]
+    paths = [weights.obtain(file, session.cache, path) for file, path in files_of(lpips, session.options)]
     with session.strategy.scope():
         return LPIPS(*paths)
 
@@ -49,7 +61,8 @@ def open_classifiers(session, shared_trunk):
     """
     folder = session.options.classifiers
     if folder is None:
-        folder = classifiers_folder(session.cache, session.need_dataset().name)
+        name, _ = split_size(session.need_dataset().name)
+        folder = classifiers_folder(session.cache, _CLASSIFIED_BY.get(name, session.dataset.name))
         if session.dataset.name == "digits" and not has_classifiers(folder, shared_trunk):
             train_digit_classifiers(session, folder, shared_trunk)
     resolution = min(session.generator.resolution, MAX_RESOLUTION)
