@@ -114,7 +114,7 @@ def measure_separability(count, dim, attributes):
 
 
 def original_separability(latents, logits, num_keep):
-    """(score, number of SVMs that did not converge), by the procedure that the paper's appendix C describes."""
+    """(score, number of SVMs that did not converge), by the reference's procedure (paper, section 4.2)."""
     bits, stopped = 0, 0
     for column in logits.T:
         exponentials = np.exp(np.stack([column, -column], axis=1))

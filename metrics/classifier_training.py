@@ -16,7 +16,7 @@ from datasets.fingerprint import fingerprint
 from metrics.attribute_classifier import TRUNK, classifier_logits, read_metadata, save_classifier
 from metrics.classifier_data import LabelledImages, images_seen, make_jobs, training_parts
 from stylegan_tf.networks import Discriminator
-from stylegan_tf.presets import DATASETS, OTHER_DATASET, split_size
+from stylegan_tf.presets import is_mirrored, split_size
 from stylegan_tf.training.devices import make_strategy
 from stylegan_tf.training.hosts import Hosts
 from stylegan_tf.training.optimizer import Adam
@@ -54,7 +54,7 @@ def settings_of(dataset_name, shared_trunk=False):
     """The `ClassifierSettings` for a data set: the paper's, but for `digits`; mirrored if its GAN is."""
     name, _ = split_size(dataset_name)
     recipe = (TRUNK_RECIPES if shared_trunk else RECIPES).get(name, {})
-    return ClassifierSettings(mirror=DATASETS.get(name, OTHER_DATASET)["mirror"], **recipe)
+    return ClassifierSettings(mirror=is_mirrored(dataset_name), **recipe)
 
 
 def train_classifiers(dataset, folder, settings, attributes=None, num_gpus=0, shared_trunk=False):

@@ -18,6 +18,7 @@ from metrics.options import Options, options_of
 from metrics.rows import CACHE_VERSION
 from metrics.session import Session, digest
 from metrics.targets import find_targets, load_generator
+from stylegan_tf.presets import is_mirrored
 from stylegan_tf.training.devices import make_strategy
 from stylegan_tf.training.evaluation import append_record
 from stylegan_tf.training.hosts import Hosts
@@ -91,7 +92,8 @@ def resolve(network, all_snapshots, names, num_gpus, dataset=None, data_dir=None
     config = newest.config
     own = config is not None and dataset in (None, config.dataset)
     dataset = config.dataset if dataset is None and config else dataset
-    defaults = options_of(dataset, mirror=own and config.mirror)
+    mirror = config.mirror if own else bool(dataset) and is_mirrored(dataset)
+    defaults = options_of(dataset, mirror)
     options = replace(defaults, **{name: value for name, value in given.items() if value is not None})
     if options.truncation_psi is not None and (odd := [name for name in names if not metrics.METRICS[name].reals]):
         raise ValueError(
@@ -125,8 +127,9 @@ def evaluate(request):
 
 
 def open_fitting(request, generator):
-    """The data set of a request at the generator's resolution, None without one."""
-    if request.dataset is None:
+    """The data set of a request at the generator's resolution, None where there is none or nothing needs it."""
+    needed = generator.label_size or any(metrics.METRICS[name].needs_data(request.options) for name in request.names)
+    if request.dataset is None or not needed:
         return None
     dataset = open_dataset(request.dataset, request.data_dir, None, generator.label_size)
     if generator.resolution in dataset.resolutions:

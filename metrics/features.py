@@ -38,40 +38,42 @@ def fake_features(session, network, count, latents=1):
     return session.sample_rows("features", network.dim, features, count, **facts)
 
 
-def check_count(dataset, count):
-    """ValueError if a data set has not as many images as asked for."""
-    if count > dataset.num_images:
+def check_count(session, count):
+    """ValueError if a session's data set has not as many images, or, mirrored, half as many, as asked for."""
+    dataset = session.need_dataset()
+    if count > dataset.num_images * (1 + session.options.mirror):
         raise ValueError(
-            f"{dataset.folder} holds {dataset.num_images} images, and {count} are to be compared; use "
-            f"--num-samples={dataset.num_images} or less."
+            f"{dataset.folder} holds {dataset.num_images} images{' and their mirror images' * session.options.mirror}, "
+            f"and {count} are to be compared; use --num-samples={dataset.num_images} or less."
         )
 
 
 def real_features(session, network, count):
     """Features of real images, which stay in the cache.
 
-    Which images are taken, and which of them are mirrored, is the same for every seed and for every network.
+    Which images are taken, and which of them are mirrored, is the same for every seed and for every network. Mirrored
+    data sets of fewer images than asked for, such as CelebA-HQ, show some of them again, the other way round.
 
     Args:
         session: Session.
         network: Feature network.
-        count: Number of images; every image comes at most once.
+        count: Number of images, all of them different.
 
     Returns:
         Rows, [count, network.dim].
     """
-    dataset = session.need_dataset()
-    check_count(dataset, count)
+    check_count(session, count)
+    dataset = session.dataset
     # RandomState, whose stream NumPy has promised never to change.
     order = np.random.RandomState(0).permutation(dataset.num_images)
     mirrored = np.random.RandomState(1).random_sample(dataset.num_images) >= 0.5
     on_devices = distributed(session.strategy, network)
 
     def read(indices):
-        chosen = order[indices % dataset.num_images]
-        images = dataset.read_images(session.generator.resolution, chosen)
+        rounds, places = np.divmod(indices, dataset.num_images)
+        images = dataset.read_images(session.generator.resolution, order[places])
         if session.options.mirror:
-            flip = mirrored[chosen]
+            flip = mirrored[places] ^ (rounds % 2 == 1)
             images[flip] = images[flip, :, ::-1]
         return images
 

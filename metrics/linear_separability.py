@@ -1,7 +1,7 @@
 """Linear separability: how well linear SVMs in latent space tell what attribute classifiers see in the images.
 
 Reference:
-    Karras et al., 2018, section 4.2 and appendix C.
+    Karras et al., 2018, section 4.2.
 """
 
 import os
@@ -72,7 +72,7 @@ def probabilities(logits):
         float32 [N, 2].
 
     Reference:
-        Karras et al., 2018, appendix C.
+        Karras et al., 2018, section 4.2.
     """
     logits = np.clip(np.asarray(logits, np.float32), -_LARGEST_LOGIT, _LARGEST_LOGIT)
     # The maximum is not subtracted first, as it usually is in a softmax: its rounding would order samples that are

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from metrics import networks
 from metrics.features import check_count
 from metrics.session import Session
 
@@ -49,6 +50,10 @@ class Metric:
             self.check(session)
             return self.measure(session, session.once(self.network), self.count(session)).values
 
+    def needs_data(self, options):
+        """Whether there must be a data set: to compare with, or to know which classifiers to take."""
+        return self.reals or (self.network is networks.classifiers and options.classifiers is None)
+
     def count(self, session):
         """The number of samples."""
         if session.options.num_samples or self.usual:
@@ -58,7 +63,7 @@ class Metric:
     def check(self, session):
         """ValueError if there are not as many real images as the metric takes."""
         if self.reals:
-            check_count(session.need_dataset(), self.count(session))
+            check_count(session, self.count(session))
 
 
 def result_name(session, name, count, latents=1):

@@ -79,7 +79,7 @@ def read_target(path):
 
 
 def load_generator(path):
-    """Opens a generator; call it in the scope of the strategy whose devices are to work.
+    """Opens a generator to compute in float32; call it in the scope of the strategy whose devices are to work.
 
     Raises:
         ValueError: The file is damaged, or it is no generator.
@@ -92,4 +92,9 @@ def load_generator(path):
         ) from error
     if not isinstance(network, Generator | ProGANGenerator):
         raise ValueError(f"{path} is a {type(network).__name__}, no generator; give Gs.keras of a snapshot.")
-    return network
+    if network.dtype_policy.name == "float32":
+        return network
+    # G of a run in mixed precision: its images would be too coarse for path lengths.
+    exact = type(network).from_config(network.get_config() | {"dtype": "float32"})
+    exact.set_weights(network.get_weights())
+    return exact

@@ -167,6 +167,11 @@ def split_size(dataset):
     return (match[1], int(match[2])) if match and dataset not in DATASETS else (dataset, None)
 
 
+def is_mirrored(dataset):
+    """Whether the recipe of a data set's name mirrors half of the images."""
+    return DATASETS.get(split_size(dataset)[0], OTHER_DATASET)["mirror"]
+
+
 @dataclass(frozen=True)
 class PaperRow:
     """An FID of the paper: 50,000 images, no truncation."""

@@ -91,6 +91,18 @@ def test_half_of_the_real_images_are_mirrored(tmp_path, generator, dataset):
     np.testing.assert_allclose(tables[1][changed], right[changed], rtol=1e-5)
 
 
+def test_a_mirrored_data_set_counts_twice(tmp_path, generator, dataset):
+    sides = [Means(columns=slice(0, 4)), Means(columns=slice(4, 8))]
+    with Session(generator, dataset, options(tmp_path, mirror=True)) as session:
+        left, right = (real_features(session, side, 100)[:] for side in sides)
+        with pytest.raises(ValueError, match=r"holds 50 images and their mirror images, and 101 .*--num-samples=50"):
+            real_features(session, sides[0], 101)
+    # Each image comes once as it is and once mirrored: what was on its left is on its right then.
+    np.testing.assert_allclose(np.sort(left, axis=0), np.sort(right, axis=0), rtol=1e-5)
+    for start in (0, 50):
+        assert len(np.unique(np.round(left[start:][:50] + right[start:][:50], 2), axis=0)) == 50
+
+
 def test_what_is_real_is_computed_once(tmp_path, generator, dataset):
     first = Means()
     with Session(generator, dataset, options(tmp_path)) as session:
