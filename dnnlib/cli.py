@@ -16,8 +16,8 @@ class _OneLineErrors:
         except click.exceptions.NoArgsIsHelpError:
             raise
         except click.UsageError as error:
-            error.ctx = None
-            raise
+            # Of a choice that is missing, click lists the values one a line.
+            raise click.UsageError(" ".join(error.format_message().split())) from None
 
 
 class Command(_OneLineErrors, click.Command):

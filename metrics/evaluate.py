@@ -68,7 +68,7 @@ class Request(NamedTuple):
 
     def files(self):
         """{published file that is needed: where it is, or from where it will be downloaded}."""
-        networks = {metrics.METRICS[name].network for name in self.names}
+        networks = dict.fromkeys(metrics.METRICS[name].network for name in self.names)
         return {
             file.name: str(weights.find(file, self.options.cache_dir, path) or f"to be downloaded from {file.origin}")
             for network in networks
@@ -115,7 +115,6 @@ def evaluate(request):
     # As in training with fp32, the default: path lengths are differences in the seventh digit.
     tf.config.experimental.enable_tensor_float_32_execution(False)
     strategy = make_strategy(request.num_gpus, Hosts())
-    request.outdir.mkdir(parents=True, exist_ok=True)
     rows = []
     for target in request.targets:
         with strategy.scope():
@@ -148,19 +147,14 @@ def measure(request, target, session):
     opened = {name: session.once(metric.network) for name, metric in chosen.items()}
     values = {}
     for name, network in opened.items():
-        metric, count = chosen[name], chosen[name].count(session)
-        facts = identity(name, count, network, session)
+        facts = identity(name, chosen[name], network, session)
         record = known.get(digest(facts))
         if record:
             click.echo(f"{target.path}: {name} is known from {path}.")
         else:
-            start = time.perf_counter()
-            result = metric.measure(session, network, count)
-            seconds = time.perf_counter() - start
+            result, seconds = timed(chosen[name].measure, session, network, facts["samples"])
             record = {
-                "metric": name,
                 "results": result.values,
-                "samples": count,
                 "seconds": round(seconds, 1),
                 "network": str(target.path),
                 "kimg": target.kimg,
@@ -170,6 +164,7 @@ def measure(request, target, session):
                 "versions": {package: importlib.metadata.version(package) for package in _PACKAGES},
                 "key": digest(facts),
             }
+            path.parent.mkdir(parents=True, exist_ok=True)
             append_record(path, record)
             for line in result.lines:
                 click.echo(line)
@@ -178,15 +173,22 @@ def measure(request, target, session):
     return values
 
 
-def identity(name, count, network, session):
+def timed(function, *arguments):
+    """(what a function returns, seconds that it took)."""
+    start = time.perf_counter()
+    return function(*arguments), time.perf_counter() - start
+
+
+def identity(name, metric, network, session):
     """Everything that decides a result, for JSON."""
     options = session.options
+    compared = session.dataset is not None and (metric.reals or session.generator.label_size)
     return {
         "metric": name,
-        "samples": count,
+        "samples": metric.count(session),
         "seed": options.seed,
         "network_sha256": session.network_hash,
-        "dataset_sha256": session.dataset and session.dataset_hash,
+        "dataset_sha256": session.dataset_hash if compared else None,
         "features_sha256": network.hash,
         "mirror": options.mirror,
         "crop": options.crop,

@@ -1,9 +1,10 @@
 """One network that is being measured: its devices, its cache, and what several metrics of it share."""
 
+import contextlib
 import hashlib
 import json
-import shutil
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -53,7 +54,7 @@ class Session:
         labels = dataset.labels if generator.label_size else None
         self.samples = Samples(Grown(generator, *self.growth), labels, self.options.seed)
         self.generator = self.samples.generator
-        self.opened = {}
+        self.opened, self.tables = {}, set()
         self.folder = self.cache / "unfinished" / self.network_hash[:16]
         replicas = self.strategy.num_replicas_in_sync
         pixels = generator.resolution**2
@@ -64,7 +65,12 @@ class Session:
 
     def __exit__(self, kind, error, traceback):
         if kind is None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            for path in self.tables:
+                path.unlink(missing_ok=True)
+                Path(f"{path}.lock").unlink(missing_ok=True)
+            # Others of this network may still be computed, or have been interrupted.
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()
 
     def once(self, open_network):
         """The result of `open_network(session)`, which is called once."""
@@ -80,7 +86,9 @@ class Session:
     def need_dataset(self):
         """The data set; ValueError if there is none."""
         if self.dataset is None:
-            raise ValueError("This metric compares with real images; name their data set with --dataset.")
+            raise ValueError(
+                "A data set is needed, to compare with or to know whose classifiers to take; name it with --dataset."
+            )
         return self.dataset
 
     @cached_property
@@ -119,6 +127,7 @@ class Session:
         labels = self.dataset_hash if self.generator.label_size else None
         facts = {"seed": self.options.seed, "labels": labels, **facts}
         path = self.folder / f"{kind}-{digest(facts)[:16]}.f32"
+        self.tables.add(path)
         return fill_rows(path, count, columns, compute, self.batch, f"{kind} of generated images")
 
 
@@ -153,8 +162,13 @@ def distributed(strategy, function):
 
         return strategy.run(part)
 
+    traced = None
+
     def run(*arrays):
-        results = strategy.experimental_local_results(step(*map(tf.constant, arrays)))
+        nonlocal traced
+        # Calls of `step` itself would count as retracing, of which TensorFlow warns after a few tables.
+        traced = traced or step.get_concrete_function(*map(tf.constant, arrays))
+        results = strategy.experimental_local_results(traced(*map(tf.constant, arrays)))
         return np.concatenate([result.numpy() for result in results])
 
     return run

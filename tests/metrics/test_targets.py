@@ -1,0 +1,112 @@
+"""The networks that a path names, and what the files beside them tell."""
+
+import json
+
+import pytest
+from tiny_generators import SIZES, tiny_generator
+
+from metrics.targets import find_targets, load_generator
+from stylegan_tf.configs import TrainingConfig, to_dict
+from stylegan_tf.networks import MappingNetwork
+
+CONFIG = TrainingConfig(dataset="tiny", generator=SIZES)
+
+
+def save_snapshot(folder, **changes):
+    """A snapshot without networks in it."""
+    folder.mkdir(parents=True)
+    (folder / "Gs.keras").touch()
+    state = {"images_seen": 1234, "resolution": 16, "fade": 0.25, "config": to_dict(CONFIG), **changes}
+    (folder / "training.json").write_text(json.dumps(state))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of more than a million kimg, whose snapshots are not in the order of their names."""
+    for kimg in (999999, 1000000, 5):
+        save_snapshot(tmp_path / "run" / f"network-snapshot-{kimg:06d}", images_seen=kimg * 1000)
+    (tmp_path / "run" / "config.json").touch()
+    (tmp_path / "run" / ".network-snapshot-2000000.partial").mkdir()
+    return tmp_path / "run"
+
+
+def test_the_newest_snapshot_of_a_run(run):
+    (target,) = find_targets(str(run))
+    assert target.path == run / "network-snapshot-1000000" / "Gs.keras"
+    assert (target.home, target.config, target.growth, target.kimg) == (run, CONFIG, (16, 0.25), 1000000)
+    assert target.name == "network-snapshot-1000000"
+
+
+def test_all_snapshots_of_a_run(run):
+    assert [target.kimg for target in find_targets(run, all_snapshots=True)] == [5, 999999, 1000000]
+
+
+@pytest.mark.parametrize("name", ["", "Gs.keras"])
+def test_a_snapshot(run, name):
+    snapshot = run / "network-snapshot-000005"
+    (target,) = find_targets(snapshot / name, all_snapshots=True)
+    assert (target.path, target.home, target.kimg) == (snapshot / "Gs.keras", run, 5)
+
+
+def test_a_snapshot_outside_of_its_run(tmp_path):
+    save_snapshot(tmp_path / "elsewhere" / "network-snapshot-000001")
+    (target,) = find_targets(tmp_path / "elsewhere" / "network-snapshot-000001")
+    assert (target.home, target.config) == (target.path.parent, CONFIG)
+
+
+def test_a_file_of_which_nothing_is_known(tmp_path):
+    (tmp_path / "faces.keras").touch()
+    (target,) = find_targets(tmp_path / "faces.keras")
+    assert target == (tmp_path / "faces.keras", tmp_path, None, None, None)
+    assert target.name == "faces.keras"
+
+
+def test_nothing_to_measure(run, tmp_path):
+    with pytest.raises(ValueError, match=r"nowhere does not exist; give a \.keras file, the folder of a snapshot"):
+        find_targets(tmp_path / "nowhere", all_snapshots=True)
+    with pytest.raises(ValueError, match=r"\.pkl is a pickle, which cannot be read yet"):
+        find_targets(tmp_path / "karras2019stylegan-ffhq-1024x1024.pkl")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"There is no .*/empty/Gs\.keras"):
+        find_targets(tmp_path / "empty")
+    (run / "network-snapshot-999999" / "Gs.keras").unlink()
+    find_targets(run)
+    with pytest.raises(ValueError, match=r"There is no .*/network-snapshot-999999/Gs\.keras"):
+        find_targets(run, all_snapshots=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"resolution": None},
+        {"fade": "half"},
+        {"images_seen": "many"},
+        {"config": {"colour": 1}},
+        {"config": {"seed": "x"}},
+        {"config": None},
+    ],
+)
+def test_damaged_facts(tmp_path, changes):
+    save_snapshot(tmp_path / "snapshot", **changes)
+    with pytest.raises(ValueError, match=r"snapshot/training\.json is damaged \(.+\); copy it again") as error:
+        find_targets(tmp_path / "snapshot")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "\xff"])
+def test_no_facts(tmp_path, text):
+    save_snapshot(tmp_path / "snapshot")
+    (tmp_path / "snapshot" / "training.json").write_text(text, encoding="latin-1")
+    with pytest.raises(ValueError, match=r"training\.json is damaged"):
+        find_targets(tmp_path / "snapshot")
+
+
+def test_networks(tmp_path):
+    tiny_generator().save(tmp_path / "G.keras")
+    assert load_generator(tmp_path / "G.keras").resolution == 8
+    MappingNetwork(latent_size=4, dlatent_size=4, mapping_layers=1, mapping_fmaps=4).save(tmp_path / "M.keras")
+    with pytest.raises(ValueError, match=r"M\.keras is a MappingNetwork, no generator; give Gs\.keras"):
+        load_generator(tmp_path / "M.keras")
+    (tmp_path / "G.keras").write_bytes((tmp_path / "G.keras").read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"G\.keras is damaged, or no network of this project \(\w+\); give"):
+        load_generator(tmp_path / "G.keras")
