@@ -1,7 +1,6 @@
 """Measures networks: what is asked for, one JSON line a result, one table."""
 
 import importlib.metadata
-import json
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from metrics.session import Session, digest
 from metrics.targets import find_targets, load_generator
 from stylegan_tf.presets import is_mirrored
 from stylegan_tf.training.devices import make_strategy
-from stylegan_tf.training.evaluation import append_record
+from stylegan_tf.training.evaluation import append_record, read_records
 from stylegan_tf.training.hosts import Hosts
 
 RESULTS = "metrics.jsonl"
@@ -139,7 +138,7 @@ def open_fitting(request, generator):
 def measure(request, target, session):
     """Measures one network; returns {result: value}."""
     path = request.outdir / RESULTS
-    known = {record["key"]: record for record in read_lines(path)}
+    known = {record["key"]: record for record in read_records(path, {"key", "results", "seconds"})}
     chosen = {name: metrics.METRICS[name] for name in request.names}
     for metric in chosen.values():
         metric.check(session)
@@ -197,19 +196,6 @@ def identity(name, metric, network, session):
         "truncation_psi": options.truncation_psi,
         "cache_version": CACHE_VERSION,
     }
-
-
-def read_lines(path):
-    """The records of a results file; lines that are torn or foreign are passed over."""
-    records = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and record.keys() >= {"key", "results", "seconds"}:
-            records.append(record)
-    return records
 
 
 def describe(results):

@@ -24,8 +24,16 @@ def fake_features(session, network, count, latents=1):
 
     Returns:
         Rows, [count, network.dim].
+
+    Raises:
+        ValueError: The network has fewer styles than latents to mix, or is broken.
     """
-    psi = session.options.truncation_psi
+    psi, layers = session.options.truncation_psi, session.generator.num_layers
+    if latents > layers:
+        raise ValueError(
+            f"The network has {layers} styles, and {latents} latents take turns at {latents} at least; measure one "
+            "with more layers."
+        )
 
     def features(indices):
         w = session.samples.w(indices, latents)

@@ -75,4 +75,5 @@ def train_digit_classifiers(session, folder, shared_trunk):
     what = "one classifier of all ten digits" if shared_trunk else "the ten digit classifiers"
     click.echo(f"There are no classifiers in {folder}: training {what}, once.", err=True)
     settings = settings_of("digits", shared_trunk)
-    train_classifiers(session.labelled_dataset, folder, settings, shared_trunk=shared_trunk)
+    gpus = [device for device in session.strategy.extended.worker_devices if "GPU" in device.upper()]
+    train_classifiers(session.labelled_dataset, folder, settings, num_gpus=len(gpus), shared_trunk=shared_trunk)

@@ -60,7 +60,7 @@ class Evaluation:
     def results(self, name, snapshot, measured, kimg):
         """([(result, finite float or None)], seconds) of one metric of (generator, dataset, growth), known or new."""
         path = self.run_dir / f"metric-{name}.jsonl"
-        for record in read_records(path):
+        for record in read_records(path, {"snapshot", "results", "seconds"}):
             if record["snapshot"] == snapshot.name:
                 return list(record["results"].items()), record["seconds"]
         start = time.perf_counter()
@@ -96,15 +96,15 @@ def finite(value):
     return value if math.isfinite(value) else None
 
 
-def read_records(path):
-    """The measurements in a .jsonl file, oldest first; lines that are torn or foreign are passed over."""
+def read_records(path, keys):
+    """The measurements with these keys in a .jsonl file, oldest first; torn and foreign lines are passed over."""
     records = []
     for line in path.read_text().splitlines() if path.exists() else ():
         try:
             record = json.loads(line)
         except ValueError:
             continue
-        if isinstance(record, dict) and record.keys() >= {"snapshot", "results", "seconds"}:
+        if isinstance(record, dict) and record.keys() >= keys:
             records.append(record)
     return records
 

@@ -68,6 +68,15 @@ def test_truncation_and_mixing_make_other_features(tmp_path, generator):
     assert np.ptp(mean, axis=0).max() < np.ptp(plain, axis=0).max()
 
 
+def test_more_latents_than_styles(tmp_path):
+    small = tiny_generator(resolution=4)
+    with (
+        pytest.raises(ValueError, match="has 2 styles, and 3 latents"),
+        Session(small, None, options(tmp_path)) as session,
+    ):
+        fake_features(session, Means(), 8, latents=3)
+
+
 def test_real_features(tmp_path, generator, dataset):
     images = dataset.read_images(8, range(50)).astype(np.float32).mean(axis=(1, 2))
     with Session(generator, dataset, options(tmp_path, minibatch=8)) as session:
