@@ -71,7 +71,7 @@ def test_a_longer_table_takes_what_a_shorter_one_has(tmp_path):
     assert not recorder.batches
 
 
-def test_another_process_waits(tmp_path):
+def test_another_process_waits(tmp_path, capsys):
     started, go_on = threading.Event(), threading.Event()
 
     def slow(indices):
@@ -92,6 +92,7 @@ def test_another_process_waits(tmp_path):
     second.join(30)
     assert not recorder.batches
     np.testing.assert_array_equal(tables[0][:], expected(4))
+    assert capsys.readouterr().err == f"Waiting for another process, which is writing {tmp_path / 'x.f32'}.\n"
 
 
 def test_a_table_that_is_deleted_can_still_be_read(tmp_path):
