@@ -8,7 +8,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
 
-from dnnlib.cli import Command, one_line_errors
+from dnnlib.cli import INTERRUPTED, Command, one_line_errors
 from metrics import METRICS
 from metrics.evaluate import PAPER, evaluate, resolve
 from metrics.options import CROPS, DEGENERATE, SVMS
@@ -71,7 +71,7 @@ def main(dry_run, num_gpus, **options):
         evaluate(request)
     except KeyboardInterrupt:
         click.echo("Stopped; the same command goes on from here.", err=True)
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import functools
 
 import click
 
-_INTERRUPTED = 130  # what shells expect of a program that Ctrl-C has ended
+INTERRUPTED = 130  # what shells expect of a program that Ctrl-C has ended
 
 
 class _OneLineErrors:
@@ -49,7 +49,7 @@ def one_line_errors(function):
             return function(*args, **kwargs)
         except KeyboardInterrupt:
             click.echo("Stopped; nothing incomplete is left.", err=True)
-            raise SystemExit(_INTERRUPTED) from None
+            raise SystemExit(INTERRUPTED) from None
         except BrokenPipeError:
             raise  # `| head` has seen enough: click ends quietly
         except OSError as error:
