@@ -12,6 +12,7 @@ from dnnlib.cli import INTERRUPTED, Command, one_line_errors
 from metrics import METRICS
 from metrics.evaluate import PAPER, evaluate, resolve
 from metrics.options import CROPS, DEGENERATE, SVMS
+from stylegan_tf.published import NETWORKS
 from stylegan_tf.training.devices import count_gpus
 
 
@@ -27,7 +28,11 @@ from stylegan_tf.training.devices import count_gpus
     f"{', '.join(name for name in METRICS if name not in PAPER)}.",
 )
 @click.option(
-    "--network", required=True, metavar="PATH", help="A run (for its newest snapshot), a snapshot, or a .keras file."
+    "--network",
+    required=True,
+    metavar="NETWORK",
+    help="A run (for its newest snapshot), a snapshot, a .keras or .pkl file, the URL of a .pkl, or the name of a "
+    f"published network: {', '.join(NETWORKS)}.",
 )
 @click.option("--all-snapshots", is_flag=True, help="Measure every snapshot of the run.")
 @click.option("--dataset", help="Data set: a folder in --data-dir.  [default: the run's]")

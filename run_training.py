@@ -84,7 +84,9 @@ def parse_profile(ctx, param, value):
     help="Arithmetic of the convolutions; weights and statistics are float32.  [default: fp32]",
 )
 @click.option("--xla/--no-xla", default=None, help="Compile the networks with XLA.  [default: on GPUs only]")
-@click.option("--init-from", metavar="PATH", help="Start with the weights of a snapshot or run.")
+@click.option(
+    "--init-from", metavar="NETWORK", help="Start with the weights of a snapshot, a run, a .pkl, its URL or its name."
+)
 @click.option(
     "--freeze-d", type=click.IntRange(min=0), help="Layers of D, from the image on, not to train.  [default: 0]"
 )

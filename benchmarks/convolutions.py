@@ -67,26 +67,3 @@ def profile_calls(run, folder):
     with tf.profiler.experimental.Profile(folder):
         for _ in range(3):
             run()
-
-
-def measure(run, flops, minibatch, seconds, profile=None):
-    """Times `run`, which works on `minibatch` images with `flops` operations, and prints it beside the best rate.
-
-    Args:
-        run: Function to time; it must wait for its result.
-        flops: Operations of its convolutions, from `count_flops`.
-        minibatch: Images that one call makes or trains on.
-        seconds: Time to measure for.
-        profile: Folder for a TensorBoard profile of three calls, or None.
-    """
-    run()
-    if profile:
-        profile_calls(run, profile)
-    peak_before = best_rate()
-    duration = best_time(run, seconds)
-    peak = max(peak_before, best_rate())
-    print(f"one call      {duration * 1e3:10.1f} ms    {minibatch / duration:8.2f} images/s")
-    print(f"per image     {duration / minibatch:10.3f} s")
-    print(f"convolutions  {flops / 1e9:10.1f} GFLOP {flops / duration / 1e9:8.1f} GFLOP/s")
-    print(f"best conv     {'':16s} {peak / 1e9:8.1f} GFLOP/s")
-    print(f"share of the best convolution rate: {flops / duration / peak:.1%}")

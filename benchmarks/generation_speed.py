@@ -1,38 +1,169 @@
-"""Seconds per generated image, beside the machine's own best convolution in the same run.
+"""Seconds per generated image, beside the machine's own best convolution in the same process; and memory.
 
-python benchmarks/generation_speed.py --resolution=1024
+python benchmarks/generation_speed.py
+python benchmarks/generation_speed.py --resolution=1024 --minibatch=1 --precision=fp32 --memory-images=10
 """
 
+import json
 import os
+import re
+import subprocess
 import sys
+import tempfile
+import time
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import click
 import tensorflow as tf
-from convolutions import count_flops, measure
 
+from benchmarks.convolutions import best_rate, best_time, count_flops, profile_calls
+from run_generator import main as run_generator
+from stylegan_tf.export import export_savedmodel
+from stylegan_tf.network_files import load_generator
 from stylegan_tf.networks import Generator
+from stylegan_tf.training.precision import PRECISIONS, dtype_policy, use_precision
+
+HEADER = "resolution  minibatch  precision  call            load  first call   s/image   GFLOP/s  best conv  share"
+COMPUTE = {"bf16": tf.bfloat16, "fp16": tf.float16}
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--resolution", default=1024, help="Side of the images; the network is the paper's for it.")
-@click.option("--minibatch", default=1, help="Images at a time.")
-@click.option("--seconds", default=10.0, help="Time to measure for.")
-@click.option("--profile", metavar="DIR", help="Write a TensorBoard profile of three calls.")
-def main(resolution, minibatch, seconds, profile):
-    """Measure the generator, from z to images, with truncation and fixed noise, as a compiled function."""
-    generator = Generator(resolution=resolution)
+@click.option(
+    "--resolution", multiple=True, default=[256, 1024], help="Side of the images; the network is the paper's."
+)
+@click.option("--minibatch", multiple=True, default=[1, 8], help="Images at a time.")
+@click.option("--precision", multiple=True, default=["fp32", "bf16"], type=click.Choice(PRECISIONS))
+@click.option("--seconds", default=10.0, help="Time to measure each line for.")
+@click.option("--profile", metavar="DIR", help="Write a TensorBoard profile of three calls of each line.")
+@click.option("--memory-images", multiple=True, default=[10, 1000], help="Measure memory for so many images.")
+@click.option("--memory-resolution", default=64, help="Side of those images.")
+@click.option("--one", hidden=True, help="A task for this process, in JSON.")
+def main(resolution, minibatch, precision, seconds, profile, memory_images, memory_resolution, one):
+    """Measure the generator, from z to images with truncation and fixed noise: called directly, as a compiled function
+    that gives float32, and as a SavedModel that gives uint8. Then the memory of run_generator.py.
+
+    Every line is a process of its own: its first call traces (or loads what was traced) and prepares convolutions.
+    """
+    if one:
+        task, arguments = json.loads(one)
+        print(json.dumps(TASKS[task](*arguments)))
+        return
+    print(HEADER)
+    for side in resolution:
+        with tempfile.TemporaryDirectory() as folder:
+            alone("save", folder, side)
+            for name in precision:
+                alone("export", folder, name, max(minibatch))
+                for images in minibatch:
+                    for line in measure_both(folder, side, name, images, seconds, profile):
+                        print(line, flush=True)
+    print(f"\nPeak memory of run_generator.py images, {memory_resolution}x{memory_resolution}")
+    with tempfile.TemporaryDirectory() as folder:
+        alone("save", folder, memory_resolution)
+        for count in memory_images:
+            print(f"{count:6,} images  {alone('memory', folder, count):6.0f} MiB", flush=True)
+
+
+def alone(task, *arguments):
+    """Result of one of `TASKS` in a process of its own."""
+    command = [sys.executable, __file__, "--one", json.dumps([task, arguments])]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+
+
+def measure_both(folder, resolution, precision, minibatch, seconds, profile):
+    """Yields the two lines of the table for one minibatch."""
+    flops = None
+    for task in ("direct", "SavedModel"):
+        found = alone(task, folder, precision, minibatch, seconds, profile)
+        # Both compute the same convolutions.
+        flops = found.get("flops", flops)
+        rate = flops / found["seconds"]
+        yield (
+            f"{resolution:10d}  {minibatch:9d}  {precision:>9s}  {task:<10s}  {found['load']:6.2f} s  "
+            f"{found['first']:8.2f} s  {found['seconds'] / minibatch:8.4f}  {rate / 1e9:8.1f}  "
+            f"{found['best'] / 1e9:9.1f}  {rate / found['best']:5.1%}"
+        )
+
+
+def save(folder, resolution):
+    """Writes a network with random weights."""
+    Generator(resolution).save(f"{folder}/network.keras")
+
+
+def load(folder, precision):
+    """Opens it, to compute in a precision."""
+    use_precision(precision)
+    return load_generator(f"{folder}/network.keras", dtype_policy(precision))
+
+
+def export(folder, precision, max_batch):
+    """Writes it as SavedModel."""
+    export_savedmodel(load(folder, precision), f"{folder}/{precision}", version=1, max_batch=max_batch)
+
+
+def measure_direct(folder, precision, minibatch, seconds, profile):
+    """Times the generator as a function; {name: number}."""
+    start = time.perf_counter()
+    generator = load(folder, precision)
+    loading = time.perf_counter() - start
     z = tf.random.normal([minibatch, generator.latent_size])
     generate = tf.function(generator)
-    flops = count_flops(generate.get_concrete_function(z))
+    found = measure(lambda: generate(z), precision, seconds, profile)
+    return found | {"load": loading, "flops": count_flops(generate.get_concrete_function(z))}
+
+
+def measure_savedmodel(folder, precision, minibatch, seconds, profile):
+    """Times the signature serving_default; {name: number}."""
+    use_precision(precision)
+    start = time.perf_counter()
+    model = tf.saved_model.load(f"{folder}/{precision}/1")
+    loading = time.perf_counter() - start
+    generate = model.signatures["serving_default"]
+    _, inputs = generate.structured_input_signature
+    request = {
+        "latents": tf.random.normal([minibatch, inputs["latents"].shape[1]]),
+        "truncation_psi": tf.fill([minibatch], 0.7),
+        "noise_seed": tf.fill([minibatch], tf.constant(-1, tf.int64)),
+    }
+    return measure(lambda: generate(**request)["images"], precision, seconds, profile) | {"load": loading}
+
+
+def measure(generate, precision, seconds, profile):
+    """Times a function that returns images: the first call, and the best of the later ones."""
 
     def run():
-        return generate(z)[0, 0, 0, 0].numpy()
+        return generate()[0, 0, 0, 0].numpy()
 
-    print(f"{resolution}x{resolution}, minibatch {minibatch}")
-    measure(run, flops, minibatch, seconds, profile)
+    start = time.perf_counter()
+    run()
+    first = time.perf_counter() - start
+    if profile:
+        profile_calls(run, profile)
+    dtype = COMPUTE.get(precision, tf.float32)
+    # Before and after, as the speed of a shared machine changes.
+    best = best_rate(dtype=dtype)
+    duration = best_time(run, seconds)
+    return {"first": first, "seconds": duration, "best": max(best, best_rate(dtype=dtype))}
+
+
+def measure_memory(folder, count):
+    """Makes so many images with run_generator.py; this process' peak memory in MiB."""
+    options = [f"--network={folder}/network.keras", f"--seeds=0-{count - 1}", f"--outdir={folder}/{count}"]
+    run_generator(["images", *options], standalone_mode=False)
+    # ru_maxrss would count what was inherited from the process that started this one.
+    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 2**10
+
+
+TASKS = {
+    "save": save,
+    "export": export,
+    "direct": measure_direct,
+    "SavedModel": measure_savedmodel,
+    "memory": measure_memory,
+}
 
 
 if __name__ == "__main__":

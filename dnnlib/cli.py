@@ -1,6 +1,8 @@
 """What all doors share: wrong input ends with exit code 2 and one line."""
 
 import functools
+import math
+import re
 
 import click
 
@@ -38,6 +40,70 @@ class Group(_OneLineErrors, click.Group):
         except click.UsageError as error:
             error.ctx = None
             raise
+
+
+class Seeds(click.ParamType):
+    """A list of seeds, such as 0-24,33, in [0, 2^32), `most` at a time."""
+
+    name = "seeds"
+
+    def __init__(self, most=1_000_000):
+        self.most = most
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, list):
+            return value
+        ranges = []
+        for part in value.split(","):
+            match = re.fullmatch(r"\s*(\d{1,12})(?:\s*-\s*(\d{1,12}))?\s*", part)
+            if not match:
+                self.fail(f"{value!r} is no list of seeds such as 0-24,33.", param, ctx)
+            first, last = int(match[1]), int(match[2] or match[1])
+            if first > last:
+                self.fail(f"the range {first}-{last} is empty; the smaller seed comes first.", param, ctx)
+            if last >= 2**32:
+                self.fail(f"{last} is no seed; they are whole numbers from 0 to {2**32 - 1}.", param, ctx)
+            ranges.append(range(first, last + 1))
+        if (count := sum(map(len, ranges))) > self.most:
+            self.fail(f"{count:,} seeds are too many; at most {self.most:,} at a time.", param, ctx)
+        return [seed for part in ranges for seed in part]
+
+
+class Finite(click.types.FloatParamType):
+    """A number that is not NaN or infinite."""
+
+    def convert(self, value, param, ctx):
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return number
+
+
+class Numbers(click.ParamType):
+    """Numbers separated by commas, a tuple.
+
+    Args:
+        number: click's type of a number.
+        count: How many there are, None for any.
+    """
+
+    name = "numbers"
+
+    def __init__(self, number, count=None):
+        self.number, self.count = number, count
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        numbers = tuple(self.number.convert(part.strip(), param, ctx) for part in value.split(","))
+        if self.count not in (None, len(numbers)):
+            self.fail(f"{value!r} has {len(numbers)} numbers; give {self.count}.", param, ctx)
+        return numbers
+
+
+def options(*decorators):
+    """One decorator of several."""
+    return lambda function: functools.reduce(lambda wrapped, option: option(wrapped), reversed(decorators), function)
 
 
 def one_line_errors(function):

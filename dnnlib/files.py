@@ -3,7 +3,10 @@
 import contextlib
 import os
 import shutil
+import sys
 from pathlib import Path
+
+from filelock import Timeout
 
 
 @contextlib.contextmanager
@@ -90,6 +93,15 @@ def check_new_folder(path):
             f"{_partial(path)} is left over from a command that was killed, or belongs to one still at work. "
             "Make sure that none is running, delete it and start again."
         )
+
+
+def acquired(lock, what):
+    """A FileLock, acquired; says so if that means to wait for another process, which is doing `what`."""
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        print(f"Waiting for another process, which is {what}.", file=sys.stderr, flush=True)
+        return lock.acquire()
 
 
 def _partial(path):

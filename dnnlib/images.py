@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from dnnlib.files import atomic_file
 
@@ -40,12 +41,13 @@ def to_uint8_rounded(images, drange=(-1, 1)):
     return np.clip(np.rint(np.asarray(images) * scale - low * scale), 0, 255).astype(np.uint8)
 
 
-def save_image(path, image):
+def save_image(path, image, text=None):
     """Writes a PNG file whole or not at all: whoever looks for `path` never finds half an image.
 
     Args:
         path: File name; the folder must exist.
         image: uint8, [H, W, 3], [H, W, 1] or [H, W].
+        text: {keyword: value} for the file's text chunks, which `read_text` and other programs show.
     """
     image = np.asarray(image)
     if image.dtype != np.uint8:
@@ -54,5 +56,17 @@ def save_image(path, image):
         image = image[:, :, 0]
     if image.ndim != 2 and not (image.ndim == 3 and image.shape[-1] == 3):
         raise ValueError(f"An image must be [H, W], [H, W, 1] or [H, W, 3]; received shape {image.shape}.")
+    chunks = PngInfo()
+    for keyword, value in (text or {}).items():
+        chunks.add_itxt(keyword, str(value))
     with atomic_file(path) as temporary:
-        Image.fromarray(image).save(temporary, format="png")
+        Image.fromarray(image).save(temporary, format="png", pnginfo=chunks)
+
+
+def read_text(path):
+    """{keyword: value} of a PNG file's text chunks, those before the pixels; ValueError if it is no PNG file."""
+    try:
+        with Image.open(path, formats=["png"]) as image:
+            return dict(image.info)
+    except (OSError, SyntaxError) as error:
+        raise ValueError(f"{path} is no readable PNG file ({error}); remove it and start again.") from None

@@ -15,13 +15,12 @@ import json
 import urllib.parse
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 
 from dnnlib.files import atomic_file
 from stylegan_tf.images import from_uint8
 from stylegan_tf.layers import downsample
-from stylegan_tf.training.initialize import UNREADABLE
+from stylegan_tf.network_files import open_network
 
 # Images are reduced to this side before they are classified (paper, section 4.2).
 MAX_RESOLUTION = 256
@@ -208,14 +207,5 @@ def load_classifiers(folder, resolution, num_channels, shared_trunk=False):
                 f"{item['num_channels']} channels, but those to be classified are {resolution}x{resolution} with "
                 f"{num_channels}; train classifiers on images like these with run_classifiers.py."
             )
-    networks = [_load(folder / f"{name}.keras") for name in found]
+    networks = [open_network(folder / f"{name}.keras", f"remove it and its .json and {_TRAIN}") for name in found]
     return AttributeClassifiers(networks, list(found.values()))
-
-
-def _load(path):
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except UNREADABLE as error:
-        raise ValueError(
-            f"{path} is no network of this project ({type(error).__name__}); remove it and its .json and {_TRAIN}."
-        ) from error

@@ -11,15 +11,15 @@ import tensorflow as tf
 
 import metrics
 from datasets.opening import open_dataset
+from dnnlib.records import append_record, read_records
 from metrics import weights
 from metrics.networks import files_of
 from metrics.options import Options, options_of
 from metrics.rows import CACHE_VERSION
 from metrics.session import Session, digest
-from metrics.targets import find_targets, load_generator
+from stylegan_tf.network_files import find_targets, load_generator
 from stylegan_tf.presets import is_mirrored
 from stylegan_tf.training.devices import make_strategy
-from stylegan_tf.training.evaluation import append_record, read_records
 from stylegan_tf.training.hosts import Hosts
 
 RESULTS = "metrics.jsonl"
@@ -85,7 +85,7 @@ def resolve(network, all_snapshots, names, num_gpus, dataset=None, data_dir=None
     Raises:
         ValueError: There is no such network or metric, or an option fits none of the metrics.
     """
-    targets = find_targets(network, all_snapshots)
+    targets = find_targets(network, all_snapshots, given.get("cache_dir") or Options.cache_dir)
     newest = targets[-1]
     names = list(dict.fromkeys(known for name in names for known in (PAPER if name == "paper" else (name,))))
     config = newest.config

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from metrics.rows import fill_rows
-from metrics.session import digest, distributed
+from metrics.session import digest
 from stylegan_tf.images import to_uint8
+from stylegan_tf.replicas import distributed
 
 
 def fake_features(session, network, count, latents=1):

@@ -10,6 +10,7 @@ from keras import ops
 
 from metrics.metric import Result
 from metrics.samples import Purpose
+from stylegan_tf.interpolation import lerp, slerp
 from stylegan_tf.layers.resample import downsample
 from stylegan_tf.training.draws import uniform
 
@@ -21,31 +22,6 @@ EPSILON = 1e-4
 
 # Side of the images that LPIPS sees, at most.
 MAX_SIZE = 256
-
-
-def normalize(z):
-    """Scales vectors, [..., D], to unit length."""
-    return z / ops.sqrt(ops.sum(ops.square(z), axis=-1, keepdims=True))
-
-
-def lerp(a, b, t):
-    """Linear interpolation from `a` to `b`."""
-    return a + (b - a) * t
-
-
-def slerp(a, b, t):
-    """Spherical interpolation: the point at fraction `t` of the arc from `a` to `b`, on the unit sphere.
-
-    Args:
-        a, b: [N, D], of any length, not parallel.
-        t: [N, 1].
-
-    Returns:
-        [N, D], of unit length.
-    """
-    a, b = normalize(a), normalize(b)
-    angle = ops.arccos(ops.sum(a * b, axis=-1, keepdims=True))
-    return normalize(ops.sin((1 - t) * angle) * a + ops.sin(t * angle) * b)
 
 
 def path_distances(generator, lpips, z0, z1, t, labels=None, noise=None, *, space, crop):

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from tqdm import tqdm
 
-from dnnlib.files import atomic_file
+from dnnlib.files import acquired, atomic_file
 
 # Raised whenever the same facts would give other rows, or the files change.
 CACHE_VERSION = 1
@@ -93,7 +93,7 @@ def fill_rows(path, count, columns, compute, batch, description):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with acquired(FileLock(f"{path}.lock", poll_interval=0.5), path), path.open("ab") as file:
+    with acquired(FileLock(f"{path}.lock", poll_interval=0.5), f"writing {path}"), path.open("ab") as file:
         row_bytes = 4 * columns
         rows = os.path.getsize(path) // row_bytes
         if rows < count:
@@ -107,15 +107,6 @@ def fill_rows(path, count, columns, compute, batch, description):
                     file.flush()
                     progress.update(len(values))
         return Rows(path, count, columns)
-
-
-def acquired(lock, path):
-    """The lock, acquired; says so if that means to wait."""
-    try:
-        return lock.acquire(timeout=0)
-    except Timeout:
-        print(f"Waiting for another process, which is writing {path}.", file=sys.stderr, flush=True)
-        return lock.acquire()
 
 
 class Progress:

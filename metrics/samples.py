@@ -23,35 +23,6 @@ class Purpose(enum.IntEnum):
     MORE_Z = 6  # and above: the third, fourth, ... latents
 
 
-class Grown:
-    """A generator as it is while it grows: the images of its newest block, enlarged to the full resolution.
-
-    Args:
-        generator: `Generator` or `ProGANGenerator`.
-        resolution: Side of the images of the newest block.
-        fade: Weight of that block in [0, 1].
-
-    Attributes:
-        num_channels, dlatent_size: Those of its synthesis network.
-        noise_shapes: Shapes of a sample's noise images, [R, R, 1] each; empty without noise.
-    """
-
-    def __init__(self, generator, resolution, fade):
-        self.generator, self.newest, self.fade = generator, resolution, fade
-        self.num_channels = generator.synthesis.num_channels
-        self.dlatent_size = generator.synthesis.dlatent_size
-        self.noise_shapes = [shape[1:] for shape in generator.synthesis.noise_shapes]
-
-    def __getattr__(self, name):
-        return getattr(self.generator, name)
-
-    def synthesis(self, w, noise=None):
-        """Images of w, float [N, R, R, C], R the full resolution."""
-        images = self.generator.synthesis(w, noise=noise, resolution=self.newest, fade=self.fade)
-        factor = self.generator.resolution // self.newest
-        return tf.repeat(tf.repeat(images, factor, axis=1), factor, axis=2)
-
-
 class Samples:
     """Draws of one generator; every method takes the indices of samples, int64 [N], inside or outside of tf.function.
 

@@ -13,8 +13,10 @@ from datasets.fingerprint import fingerprint
 from datasets.tfrecords import MultiResolutionDataset
 from metrics.options import Options
 from metrics.rows import fill_rows, open_cache
-from metrics.samples import Grown, Samples
+from metrics.samples import Samples
 from stylegan_tf.images import to_uint8
+from stylegan_tf.replicas import distributed, strategy_of
+from stylegan_tf.sampling import Grown
 
 # Pixels of the images that a device generates at a time, where --minibatch is not given, and the most images.
 _PIXELS, _MOST = 2**22, 64
@@ -129,49 +131,6 @@ class Session:
         path = self.folder / f"{kind}-{digest(facts)[:16]}.f32"
         self.tables.add(path)
         return fill_rows(path, count, columns, compute, self.batch, f"{kind} of generated images")
-
-
-def strategy_of(generator):
-    """The strategy that a generator was made in, or the default one.
-
-    Of several hosts only the first measures, on one of its devices: the others do not know of it.
-    """
-    strategy = getattr(generator.variables[0].value, "distribute_strategy", None)
-    if strategy is None or isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return tf.distribute.get_strategy()
-    return strategy
-
-
-def distributed(strategy, function):
-    """Returns a function of NumPy arrays that gives each device of a strategy an equal part of their first axis.
-
-    Args:
-        strategy: A tf.distribute strategy.
-        function: Function of tensors with the first axis N, that returns a tensor with the same.
-
-    Returns:
-        Function of arrays, whose first axis is divisible by the number of devices, that returns an array.
-    """
-    replicas = strategy.num_replicas_in_sync
-
-    @tf.function
-    def step(*values):
-        def part():
-            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-            return function(*(tf.reshape(x, [replicas, -1, *x.shape[1:]])[replica] for x in values))
-
-        return strategy.run(part)
-
-    traced = None
-
-    def run(*arrays):
-        nonlocal traced
-        # Calls of `step` itself would count as retracing, of which TensorFlow warns after a few tables.
-        traced = traced or step.get_concrete_function(*map(tf.constant, arrays))
-        results = strategy.experimental_local_results(traced(*map(tf.constant, arrays)))
-        return np.concatenate([result.numpy() for result in results])
-
-    return run
 
 
 def check_fit(generator, dataset):

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from dnnlib import downloads
-from dnnlib.downloads import RemoteFile
+from dnnlib import download
+from dnnlib.download import RemoteFile
 
 # Inception-v3 of 2015-12-05, whose pool_3 the Frechet Inception distance is defined on (Heusel et al., 2017).
 INCEPTION = RemoteFile(
@@ -45,7 +45,7 @@ def find(remote, cache_dir, path=None):
     Raises:
         ValueError, FileNotFoundError: It is not that file, or there is none at `path`.
     """
-    return downloads.find(remote, _folder(cache_dir), path)
+    return download.find(remote, _folder(cache_dir), path)
 
 
 def obtain(remote, cache_dir, path=None):
@@ -54,7 +54,7 @@ def obtain(remote, cache_dir, path=None):
     Raises:
         ValueError, OSError: It is not that file, there is none at `path`, or it could not be downloaded.
     """
-    return downloads.obtain(remote, _folder(cache_dir), path)
+    return download.obtain(remote, _folder(cache_dir), path)
 
 
 def _folder(cache_dir):

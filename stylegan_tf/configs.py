@@ -80,7 +80,8 @@ class TrainingConfig:
         networks: "stylegan", or "progan" for Progressive GAN's own.
         generator: Keyword arguments of `Generator`.
         discriminator: Keyword arguments of `Discriminator`.
-        init_from: Snapshot or run whose weights the run starts with; None for random ones.
+        init_from: Snapshot, run, or pickle (its path, URL or published name) whose weights the run starts with; None
+            for random ones.
         freeze_d: Number of D's layers, counted from the image, that are not trained.
         style_mixing_prob: Probability that a second latent takes over at a random layer.
         w_average_beta: Decay of the running average of w, per step.

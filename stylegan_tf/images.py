@@ -29,6 +29,11 @@ def to_uint8(images, drange=(-1, 1), shrink=1):
     return ops.cast(ops.clip(images, 0.0, 255.0), "uint8")
 
 
+def to_uint8_rounded(images):
+    """Maps float images in [-1, 1] to uint8 as they are saved: rounded to nearest, half to even, saturated."""
+    return ops.cast(ops.clip(ops.round(images * 127.5 + 127.5), 0.0, 255.0), "uint8")
+
+
 def mirror_images(images, mirror):
     """Flips the chosen images from left to right.
 

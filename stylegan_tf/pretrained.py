@@ -1,15 +1,38 @@
-"""Official variables: the only place where the original's names and NCHW layouts meet ours.
+"""Official networks and variables: the only place where the original's names and NCHW layouts meet ours.
 
 `load_variables` and `export_variables` are exact inverses of each other; images and noise are moved from NCHW to NHWC,
 and dense layers beside a 4 x 4 image are permuted, since the original flattens it in C, H, W order.
 """
 
+import re
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from keras import ops
 
-from stylegan_tf.networks import Discriminator, Generator, MappingNetwork, ProGANGenerator, SynthesisNetwork
+from stylegan_tf.networks import (
+    Discriminator,
+    Generator,
+    MappingNetwork,
+    ProGANDiscriminator,
+    ProGANGenerator,
+    SynthesisNetwork,
+)
+from stylegan_tf.pickled_arguments import constructor_arguments
+from stylegan_tf.pickled_networks import read_networks
+from stylegan_tf.published import is_published, obtain_network
+
+# Which of the original's functions builds which of our networks.
+NETWORKS = {
+    "D_basic": Discriminator,
+    "D_paper": ProGANDiscriminator,
+    "G_mapping": MappingNetwork,
+    "G_paper": ProGANGenerator,
+    "G_style": Generator,
+    "G_synthesis": SynthesisNetwork,
+}
+
 
 # Keyword arguments of the original's generator that are behaviour, not architecture: ours take them at the call, or
 # leave them to the trainer.
@@ -36,6 +59,56 @@ class Variable(NamedTuple):
     layout: str = "same"  # "same", "image" (NCHW <-> NHWC), "flatten" (C, H, W -> units) or "unflatten" (-> C, H, W)
 
 
+def load_pickle(path_or_url, cache_dir="cache"):
+    """Opens a pickle of the original's networks; the file is read as data, and nothing in it is run.
+
+    How far a network has grown (its `lod`) is an argument of ours, and not kept.
+
+    Args:
+        path_or_url: A file; or, where there is none of that name, an http(s) URL or a name in `published.NETWORKS`.
+        cache_dir: Where downloads are kept.
+
+    Returns:
+        The networks in the file, a tuple, (G, D, Gs) as a rule; or the network if the file holds a single one.
+
+    Raises:
+        ValueError: The file is damaged, holds anything else than networks that this project has, or asks for larger
+            networks than it has variables for.
+        OSError: It cannot be read or downloaded.
+    """
+    path = Path(path_or_url)
+    if not path.exists() and is_published(str(path_or_url)):
+        path = obtain_network(str(path_or_url), cache_dir)
+    pickled = read_networks(path)
+    if not isinstance(pickled, tuple):
+        return _build(path, pickled)
+    networks = {}
+    for network in pickled:
+        # As in the file, what is there twice is one network.
+        if id(network) not in networks:
+            networks[id(network)] = _build(path, network)
+    return tuple(networks[id(network)] for network in pickled)
+
+
+def _build(path, pickled):
+    """Our network for a PickledNetwork."""
+    function, variables = pickled.function, pickled.variables
+    if function not in NETWORKS:
+        raise ValueError(f"{path} cannot be used: it holds a network {function}, which this project does not build.")
+    try:
+        architecture = {key: value for key, value in pickled.arguments.items() if key not in behaviour_arguments}
+        arguments = constructor_arguments(NETWORKS[function], architecture, variables)
+        # Keras allows less in a name than a file.
+        name = pickled.name if re.fullmatch(r"[A-Za-z]\w{0,63}", pickled.name, re.ASCII) else None
+        network = NETWORKS[function](**arguments, name=name)
+        load_variables(network, variables)
+    except ValueError as error:
+        raise ValueError(
+            f"{path} cannot be used: it holds a network {function} that is inconsistent. {error}"
+        ) from None
+    return network
+
+
 def load_variables(network, arrays):
     """Fills a network with official variables.
 
@@ -49,9 +122,9 @@ def load_variables(network, arrays):
     variables = official_variables(network)
     missing, extra = sorted(variables.keys() - arrays.keys()), sorted(arrays.keys() - variables.keys())
     if missing:
-        raise ValueError(f"{_count(missing)} missing for {type(network).__name__}: {', '.join(missing)}.")
+        raise ValueError(f"{_count(missing)} missing for {type(network).__name__}: {_listed(missing)}.")
     if extra:
-        raise ValueError(f"{_count(extra)} unknown to {type(network).__name__}: {', '.join(extra)}.")
+        raise ValueError(f"{_count(extra)} unknown to {type(network).__name__}: {_listed(extra)}.")
     for name, official in variables.items():
         shape, expected = np.shape(arrays[name]), _official_shape(official)
         if shape != expected:
@@ -167,6 +240,10 @@ def _to_official(array, layout):
     if layout == "unflatten":
         return array.reshape(array.shape[0], 4, 4, -1).transpose(0, 3, 1, 2).reshape(array.shape)
     return array
+
+
+def _listed(names):
+    return ", ".join([*names[:8], "..."] if len(names) > 8 else names)
 
 
 def _count(names):

@@ -1,7 +1,9 @@
 """Starting from trained networks: what is copied, what is not, and that both are said; layers that are not trained."""
 
 import json
+import re
 import types
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,8 +11,10 @@ import pytest
 import tensorflow as tf
 
 from stylegan_tf.networks import Discriminator, Generator, ProGANDiscriminator, ProGANGenerator
+from stylegan_tf.pretrained import load_pickle
 from stylegan_tf.training.initialize import find_snapshot, freeze_layers, initial_resolution, initialize
 
+PICKLE = Path(__file__).parent / "reference/data/networks-stylegan1.pkl"
 SIZES = {"fmap_base": 64, "fmap_max": 8}
 GENERATOR = {"latent_size": 8, "dlatent_size": 8, "mapping_layers": 2, "mapping_fmaps": 8}
 
@@ -186,8 +190,47 @@ def test_weights_that_mean_something_else(setting, source, snapshot):
 def test_another_class_of_networks(snapshot):
     models = make_models()
     models.G = ProGANGenerator(8, 1, latent_size=8, **SIZES, name="G")
-    with pytest.raises(ValueError, match=r"G\.keras is a Generator, and this run trains a ProGANGenerator; "):
+    with pytest.raises(
+        ValueError, match=r"^G of .*network-snapshot-000010 is a Generator, and this run trains a ProGANGenerator; "
+    ):
         initialize(models, snapshot)
+
+
+@pytest.fixture(scope="module")
+def from_pickle():
+    """Models that a pickle of the original's fits, and the networks in it."""
+    G, D, Gs = load_pickle(PICKLE)
+    with tf.distribute.MirroredStrategy(["/cpu:0"]).scope():
+        models = types.SimpleNamespace(
+            **{
+                name: type(network).from_config(network.get_config())
+                for name, network in (("G", G), ("D", D), ("Gs", Gs))
+            }
+        )
+    return models, (G, D, Gs)
+
+
+def test_a_pickle(from_pickle):
+    models, expected = from_pickle
+    lines = initialize(models, PICKLE)
+    assert lines[0] == f"Starting from {PICKLE}."
+    assert re.match(r"G: copied (\d+) of \1 variables", lines[1]) and len(lines) == 4
+    for network, other in zip(networks(models), expected, strict=True):
+        assert all(np.array_equal(array, values(other)[path]) for path, array in values(network).items())
+    assert initial_resolution(PICKLE) == 32
+
+
+def test_a_published_network(from_pickle, monkeypatch):
+    monkeypatch.setattr("stylegan_tf.training.initialize.obtain_network", lambda source: PICKLE)
+    assert initialize(from_pickle[0], "cats-256")[0] == "Starting from cats-256."
+    assert initial_resolution("https://example.org/cats.pkl") == 32
+
+
+def test_a_pickle_of_one_network(tmp_path, monkeypatch):
+    monkeypatch.setattr("stylegan_tf.training.initialize.open_pickle", lambda path: (make_models().G,))
+    (tmp_path / "G.pkl").touch()
+    with pytest.raises(ValueError, match=r"G\.pkl holds 1 network, not G, D and Gs; give another"):
+        initialize(make_models(), tmp_path / "G.pkl")
 
 
 def test_a_damaged_file_changes_nothing(source, tmp_path):
@@ -216,10 +259,8 @@ def test_find_snapshot(snapshot, tmp_path):
         find_snapshot(run)
     with pytest.raises(ValueError, match=r"holds no networks"):
         find_snapshot(tmp_path)
-    with pytest.raises(ValueError, match=r"missing is no folder"):
+    with pytest.raises(ValueError, match=r"missing is nothing to start from; give the folder"):
         find_snapshot(tmp_path / "missing")
-    with pytest.raises(ValueError, match=r"ffhq\.pkl is a pickle, .* give the folder"):
-        find_snapshot(tmp_path / "ffhq.pkl")
 
 
 def test_initial_resolution(snapshot, tmp_path):

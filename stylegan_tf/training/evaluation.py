@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from dnnlib.files import atomic_folder
+from dnnlib.records import append_record, read_records
 
 
 class Evaluation:
@@ -94,24 +95,3 @@ def finite(value):
     """A number as a Python float, None if it is not finite."""
     value = float(value)
     return value if math.isfinite(value) else None
-
-
-def read_records(path, keys):
-    """The measurements with these keys in a .jsonl file, oldest first; torn and foreign lines are passed over."""
-    records = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and record.keys() >= keys:
-            records.append(record)
-    return records
-
-
-def append_record(path, record):
-    """Appends one line, in the place of a last one that a killed process did not finish."""
-    with path.open("a+b") as file:
-        file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
-        file.write(json.dumps(record, allow_nan=False).encode() + b"\n")

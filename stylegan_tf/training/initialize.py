@@ -3,11 +3,12 @@
 import json
 import math
 import re
-import zipfile
-import zlib
 from pathlib import Path
 
 import keras
+
+from stylegan_tf.network_files import find_snapshots, open_network, open_pickle
+from stylegan_tf.published import is_published, obtain_network
 
 NETWORKS = ("G", "D", "Gs")
 
@@ -28,7 +29,8 @@ def initialize(models, source):
 
     Args:
         models: `Models`. Call this outside of the strategy's scope.
-        source: Folder of a snapshot, or of a run for its newest snapshot.
+        source: Folder of a snapshot, or of a run for its newest snapshot; a pickle of the original's, its URL, or a
+            name in `published.NETWORKS`.
 
     Returns:
         Lines that say what was copied and what was not, a list.
@@ -36,17 +38,17 @@ def initialize(models, source):
     Raises:
         ValueError: There is nothing to start from, or it does not fit; no variable is changed then.
     """
-    folder = find_snapshot(source)
-    transfers = [Transfer(getattr(models, name), load_network(folder, name), name, folder) for name in NETWORKS]
+    networks = load_networks(source)
+    transfers = [Transfer(getattr(models, name), networks[name], name, source) for name in NETWORKS]
     if not any(transfer.pairs for transfer in transfers):
         raise ValueError(
-            f"No variable of {folder} has the shape that this run needs; choose networks of its size with "
+            f"No variable of {source} has the shape that this run needs; choose networks of its size with "
             "generator.fmap_base, generator.latent_size and the like."
         )
     for transfer in transfers:
         for ours, theirs in transfer.pairs:
             ours.assign(keras.ops.convert_to_numpy(theirs))
-    return [f"Starting from {folder}."] + [line for transfer in transfers for line in transfer.lines()]
+    return [f"Starting from {describe(source)}."] + [line for transfer in transfers for line in transfer.lines()]
 
 
 class Transfer:
@@ -55,7 +57,7 @@ class Transfer:
     Args:
         network, source: The network to fill, and the one to copy from.
         name: G, D or Gs.
-        folder: Where the source is from, for messages.
+        origin: Where the source is from, for messages.
 
     Attributes:
         pairs: [(variable to fill, variable to copy)].
@@ -64,8 +66,8 @@ class Transfer:
         ValueError: The source is another class of network, or its weights are scaled for other settings.
     """
 
-    def __init__(self, network, source, name, folder):
-        check_meaning(network, source, name, folder)
+    def __init__(self, network, source, name, origin):
+        check_meaning(network, source, name, origin)
         self.network, self.name = network, name
         ours, theirs = by_path(network), by_path(source)
         shared = [path for path in ours if path in theirs]
@@ -95,34 +97,55 @@ class Transfer:
         return lines
 
 
-def check_meaning(network, source, name, folder):
+def check_meaning(network, source, name, origin):
     """ValueError unless the values of the source's variables mean the same in the network."""
     ours, theirs = type(network).__name__, type(source).__name__
     if ours != theirs:
         raise ValueError(
-            f"{folder / name}.keras is a {theirs}, and this run trains a {ours}; start from a run of the same networks."
+            f"{name} of {origin} is a {theirs}, and this run trains a {ours}; start from a run of the same networks."
         )
     for setting in MEANING[name]:
         wanted, stored = network.get_config().get(setting), source.get_config().get(setting)
         if wanted != stored:
             prefix = "discriminator" if name == "D" else "generator"
             raise ValueError(
-                f"The weights of {folder / name}.keras were trained with {setting}={stored!r} and mean something else "
+                f"The weights of {name} of {origin} were trained with {setting}={stored!r} and mean something else "
                 f"with {wanted!r}; set {prefix}.{setting} to the source's value."
             )
+
+
+def load_networks(source):
+    """{"G", "D", "Gs": network} of what `initialize` takes, in the host's memory; ValueError if there are none."""
+    with keras.device("cpu:0"):
+        path = find_pickle(source)
+        if path is None:
+            folder = find_snapshot(source)
+            return {name: open_network(folder / f"{name}.keras", "start from another snapshot") for name in NETWORKS}
+        networks = open_pickle(path)
+    if len(networks) != len(NETWORKS):
+        raise ValueError(
+            f"{path} holds {len(networks)} network{'s' * (len(networks) > 1)}, not G, D and Gs; give another."
+        )
+    return dict(zip(NETWORKS, networks, strict=True))
+
+
+def find_pickle(source):
+    """The path of a pickle, downloaded if need be; None if `source` is a folder of this project's."""
+    if Path(source).exists():
+        return Path(source) if Path(source).suffix == ".pkl" else None
+    return obtain_network(source) if is_published(source) else None
 
 
 def find_snapshot(source):
     """The folder of a snapshot: `source` itself, or the newest snapshot of the run in `source`; ValueError if none."""
     source = Path(source)
-    if source.suffix == ".pkl":
-        raise ValueError(
-            f"{source} is a pickle, which cannot be read yet; give the folder of a snapshot or a run of this project."
-        )
     if not source.is_dir():
-        raise ValueError(f"{source} is no folder to start from; give that of a snapshot or of a run.")
-    found = [int(match[1]) for path in source.iterdir() if (match := re.fullmatch(SNAPSHOT, path.name))]
-    folder = source / f"network-snapshot-{max(found):06d}" if found else source
+        raise ValueError(
+            f"{source} is nothing to start from; give the folder of a snapshot or of a run, a .pkl file, its URL, or "
+            "the name of a published network."
+        )
+    found = find_snapshots(source)
+    folder = found[max(found)] if found else source
     missing = [f"{name}.keras" for name in NETWORKS if not (folder / f"{name}.keras").is_file()]
     if len(missing) == len(NETWORKS):
         raise ValueError(
@@ -133,15 +156,19 @@ def find_snapshot(source):
     return folder
 
 
-SNAPSHOT = r"network-snapshot-(\d{6,})"
+def describe(source):
+    """What a run starts from: the snapshot that was found, or the source as it was named."""
+    return str(source if find_pickle(source) else find_snapshot(source))
 
 
 def initial_resolution(source):
     """The side of the images at which the training of a snapshot, or of a run's newest one, stood.
 
     Raises:
-        ValueError: `source` holds no snapshot, or its training.json is missing or damaged.
+        ValueError: `source` holds no networks, or a snapshot's training.json is missing or damaged.
     """
+    if find_pickle(source):
+        return load_networks(source)["Gs"].resolution
     path = find_snapshot(source) / "training.json"
     try:
         resolution = json.loads(path.read_text())["resolution"]
@@ -150,32 +177,6 @@ def initial_resolution(source):
     if not isinstance(resolution, int):
         raise ValueError(f"{path} must have a whole number as its resolution; it has {resolution!r}.")
     return resolution
-
-
-def load_network(folder, name):
-    """Opens G, D or Gs of a snapshot in the host's memory; ValueError if the file cannot be read."""
-    path = folder / f"{name}.keras"
-    try:
-        with keras.device("cpu:0"):
-            return keras.saving.load_model(path, compile=False)
-    except UNREADABLE as error:
-        raise ValueError(
-            f"{path} is damaged, or no network of this project ({type(error).__name__}); start from another snapshot."
-        ) from error
-
-
-# What Keras, zipfile and HDF5 raise for damaged or foreign files.
-UNREADABLE = (
-    EOFError,
-    KeyError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 def by_path(network):

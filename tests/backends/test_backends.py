@@ -1,4 +1,4 @@
-"""The same networks give the original's output on every Keras backend."""
+"""The same networks give the original's output, and the same file the same images, on every Keras backend."""
 
 import importlib.util
 import os
@@ -6,7 +6,13 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import same_images
+from tiny_networks import scattered
+
+from stylegan_tf.formats import export_keras
+from stylegan_tf.networks import Generator
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -27,19 +33,38 @@ VECTORS = (
 )
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A conditional generator with up-convolutions of both orientations, those of 128x128 and those below."""
+    folder = tmp_path_factory.mktemp("same_images")
+    sizes = dict(fmap_base=512, fmap_max=8, latent_size=16, dlatent_size=16, mapping_fmaps=16, mapping_layers=2)
+    generator = scattered(Generator(128, label_size=3, **sizes))
+    for to_rgb in generator.synthesis.to_rgb:
+        to_rgb.kernel.assign(to_rgb.kernel * 0.1)
+        to_rgb.bias.assign(to_rgb.bias * 0.1)
+    images = same_images.images(generator)
+    for pixels in images.values():
+        # The range that images have: 1e-4 means something.
+        assert 0.1 < pixels.std() < 1
+    export_keras(generator, folder / "Gs.keras")
+    np.savez(folder / "images.npz", **images)
+    return folder
+
+
 @pytest.mark.backends
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_networks(backend):
+def test_networks(backend, request):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     for vector in VECTORS:
         assert (ROOT / f"tests/reference/data/{vector}.npz").exists()
     # A backend is chosen when Keras is imported, hence another process.
     pytest_command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    tests = ["tests/reference/test_networks.py", "tests/backends/same_images.py::test_same_images"]
     result = subprocess.run(
-        [*pytest_command, "tests/reference/test_networks.py", "-k", " or ".join(VECTORS)],
+        [*pytest_command, *tests, "-k", " or ".join([*VECTORS, "test_same_images"])],
         cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": backend},
+        env={**os.environ, "KERAS_BACKEND": backend, same_images.FOLDER: str(request.getfixturevalue("folder"))},
         capture_output=True,
         text=True,
         timeout=600,

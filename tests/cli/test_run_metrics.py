@@ -26,8 +26,8 @@ from metrics.evaluate import PAPER
 from metrics.options import Options
 from metrics.rows import Progress
 from metrics.session import network_hash
-from metrics.targets import load_generator
 from stylegan_tf.images import to_uint8
+from stylegan_tf.network_files import load_generator
 
 FIRST, SECOND = "network-snapshot-000001", "network-snapshot-000002"
 
@@ -374,7 +374,7 @@ FD, FID, LS, PPL = (f"--metric={name}" for name in ("fd_classifier", "fid50k", "
         ([FD, "--num-gpus=99"], ["--num-gpus=99"]),
         ([FD, "--network={wrong}/nowhere"], ["nowhere does not exist"]),
         ([FD, "--network={wrong}/empty"], ["no {wrong}/empty/Gs.keras"]),
-        ([FD, "--network={wrong}/faces.pkl"], ["faces.pkl is a pickle, which cannot be read yet"]),
+        ([FD, "--network={wrong}/faces.pkl"], ["faces.pkl does not exist; give a run, a snapshot"]),
         ([FD, "--network={wrong}/torn.keras"], ["torn.keras is damaged"]),
         ([FD, f"--network={{folder}}/run/{SECOND}/D.keras"], ["D.keras is a Discriminator, no generator"]),
         ([FD, "--network={wrong}/snapshot"], ["{wrong}/snapshot/training.json is damaged"]),
@@ -414,7 +414,7 @@ def test_wrong_input(folder, wrong, monkeypatch, options, words):
     def unreachable(*_):
         raise OSError("no network")
 
-    monkeypatch.setattr("dnnlib.downloads._fetch", unreachable)
+    monkeypatch.setattr("dnnlib.download._fetch", unreachable)
     before = contents(folder, wrong)
     usual = [f"--network={folder / 'run'}", f"--cache-dir={folder / 'cache'}", "--minibatch=16"]
     result = invoke(*usual, *(option.format(folder=folder, wrong=wrong) for option in options))

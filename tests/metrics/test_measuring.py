@@ -22,7 +22,8 @@ from metrics.attribute_classifier import load_classifiers
 from metrics.linear_separability import separability
 from metrics.lpips import LPIPS
 from metrics.options import Options
-from metrics.samples import Grown, Purpose, Samples
+from metrics.samples import Purpose, Samples
+from stylegan_tf.sampling import Grown
 from stylegan_tf.training.draws import uniform
 
 SIDE, REALS, PATHS, LABELLED = 16, 50, 24, 120

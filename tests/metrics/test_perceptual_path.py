@@ -12,12 +12,12 @@ from metrics.perceptual_path import (
     crop_face,
     lerp,
     mean_without_outliers,
-    normalize,
     path_distances,
     reduce,
     slerp,
     without_outliers,
 )
+from stylegan_tf.interpolation import normalize
 from stylegan_tf.networks import Generator, ProGANGenerator
 
 COUNT = 3

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 from tiny_generators import tiny_generator
 
-from metrics.samples import Grown, Purpose, Samples
+from metrics.samples import Purpose, Samples
+from stylegan_tf.sampling import Grown
 
 
 def samples_of(generator, seed=0, labels=None, resolution=None, fade=1.0):

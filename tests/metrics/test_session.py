@@ -13,7 +13,8 @@ from datasets.tfrecords import MultiResolutionDataset
 from metrics.features import fake_features, real_features
 from metrics.frechet import real_statistics
 from metrics.options import Options
-from metrics.session import Session, distributed, network_hash
+from metrics.session import Session, network_hash
+from stylegan_tf.replicas import distributed
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,8 @@ KINDS = {
     "image_utils": "image_utils*.npz",
     "losses": "losses-*.npz",
     "metrics": "metrics*.npz",
+    "networks-expected": "networks-expected-*.npz",
+    "networks-foreign": "networks-expected-*.npz",
     "ops": "ops*.npz",
     "process_reals": "process_reals*.npz",
     "progan-d": "progan-d_*.npz",
@@ -101,8 +103,10 @@ class Vector:
 def find(folder, kind):
     """The vectors of a kind in a folder, as far as this project has the networks that they were made with."""
     vectors = [Vector(path) for path in sorted(folder.glob(KINDS[kind]))]
-    if kind in ("losses", "weights"):
+    if kind in ("losses", "networks-expected", "weights"):
         vectors = [vector for vector in vectors if vector.networks()]
+    if kind == "networks-foreign":
+        vectors = [vector for vector in vectors if not vector.networks()]
     return vectors
 
 

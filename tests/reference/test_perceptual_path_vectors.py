@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from reference_vectors import assert_close
 
-from metrics.perceptual_path import EPSILON, lerp, mean_without_outliers, normalize, slerp, without_outliers
+from metrics.perceptual_path import EPSILON, lerp, mean_without_outliers, slerp, without_outliers
+from stylegan_tf.interpolation import normalize
 
 
 @pytest.mark.vectors("metrics")

@@ -1,13 +1,20 @@
 """The networks that a path names, and what the files beside them tell."""
 
 import json
+import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny_generators import SIZES, tiny_generator
 
-from metrics.targets import find_targets, load_generator
+from stylegan_tf import network_files
 from stylegan_tf.configs import TrainingConfig, to_dict
+from stylegan_tf.network_files import find_targets, load_generator
 from stylegan_tf.networks import MappingNetwork
+from stylegan_tf.pretrained import load_pickle
+
+PICKLE = Path(__file__).parent / "reference/data/networks-stylegan1.pkl"
 
 CONFIG = TrainingConfig(dataset="tiny", generator=SIZES)
 
@@ -62,10 +69,8 @@ def test_a_file_of_which_nothing_is_known(tmp_path):
 
 
 def test_nothing_to_measure(run, tmp_path):
-    with pytest.raises(ValueError, match=r"nowhere does not exist; give a \.keras file, the folder of a snapshot"):
+    with pytest.raises(ValueError, match=r"nowhere does not exist; give a run, a snapshot, .*\(ffhq-1024, "):
         find_targets(tmp_path / "nowhere", all_snapshots=True)
-    with pytest.raises(ValueError, match=r"\.pkl is a pickle, which cannot be read yet"):
-        find_targets(tmp_path / "karras2019stylegan-ffhq-1024x1024.pkl")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"There is no .*/empty/Gs\.keras"):
         find_targets(tmp_path / "empty")
@@ -99,6 +104,30 @@ def test_no_facts(tmp_path, text):
     (tmp_path / "snapshot" / "training.json").write_text(text, encoding="latin-1")
     with pytest.raises(ValueError, match=r"training\.json is damaged"):
         find_targets(tmp_path / "snapshot")
+
+
+def test_a_pickle(tmp_path):
+    """Gs of the three networks, whatever lies beside the file."""
+    shutil.copy(PICKLE, tmp_path / "networks.pkl")
+    (tmp_path / "training.json").write_text("{")
+    (target,) = find_targets(str(tmp_path / "networks.pkl"))
+    assert target == (tmp_path / "networks.pkl", tmp_path, None, None, None)
+    Gs = load_generator(target.path)
+    expected = load_pickle(PICKLE)[2]
+    for ours, theirs in zip(Gs.variables, expected.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert load_generator(target.path, "mixed_bfloat16").dtype_policy.name == "mixed_bfloat16"
+
+
+@pytest.mark.parametrize("source", ["ffhq-1024", "https://example.org/networks/faces.pkl"])
+def test_a_published_network(tmp_path, monkeypatch, source):
+    """A name or a URL, unless there is a file of that name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(network_files, "obtain_network", lambda source, cache: Path(cache, f"{len(source)}.pkl"))
+    (target,) = find_targets(source, cache_dir="elsewhere")
+    assert target == (Path("elsewhere", f"{len(source)}.pkl"), Path(), None, None, None)
+    Path("ffhq-1024").touch()
+    assert find_targets("ffhq-1024")[0].path == Path("ffhq-1024")
 
 
 def test_networks(tmp_path):

@@ -1,0 +1,32 @@
+"""Files of JSON lines that grow by a line at a time."""
+
+import json
+
+
+def read_records(path, keys):
+    """The records with these keys in a .jsonl file, oldest first; torn and foreign lines are passed over.
+
+    Args:
+        path: Path; there need be no such file.
+        keys: Set of strings.
+
+    Returns:
+        A list of dictionaries.
+    """
+    records = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and record.keys() >= keys:
+            records.append(record)
+    return records
+
+
+def append_record(path, record):
+    """Appends one line, in the place of a last one that a killed process did not finish."""
+    with path.open("a+b") as file:
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(json.dumps(record, allow_nan=False).encode() + b"\n")

@@ -1,0 +1,98 @@
+"""Video files, written by the FFmpeg that comes with imageio-ffmpeg."""
+
+import contextlib
+import itertools
+import subprocess
+import tempfile
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+
+from dnnlib.files import atomic_file
+
+# File types, and the most frames a second of each; programs show GIF files that claim more than 50 at 10.
+MOST_FPS = {".mp4": 120, ".gif": 50}
+# What small frames are enlarged to, where the user does not say.
+_LEAST_SIDE = 256
+# Pixels of a frame, 8192x4096; H.264's highest level ends at 36 million.
+_MOST_PIXELS = 2**25
+_MP4 = [
+    *("-c:v", "libx264", "-crf", "17", "-pix_fmt", "yuv420p"),  # 17 looks like the original
+    *("-movflags", "+faststart"),  # browsers start to play before they have the whole file
+]
+# A palette a frame, so that the first frame can be written before the last one is known; repeated for ever.
+_PALETTE = "split[a][b];[a]palettegen=stats_mode=single:reserve_transparent=0[p];[b][p]paletteuse=new=1"
+_GIF = ["-loop", "0"]
+
+
+def check_video(path, fps):
+    """Raises ValueError if `save_video` could not write such a file."""
+    suffix = Path(path).suffix
+    if suffix not in MOST_FPS:
+        raise ValueError(f"{path} must end in {' or '.join(MOST_FPS)}.")
+    if not 0 < fps <= MOST_FPS[suffix]:
+        raise ValueError(
+            f"A {suffix} file shows more than 0 and at most {MOST_FPS[suffix]} frames a second; received {fps}."
+        )
+
+
+def save_video(path, frames, fps, scale=None):
+    """Writes a video whole or not at all; memory does not grow with the number of frames.
+
+    Args:
+        path: File name, its folder must exist: .mp4 for H.264, which all browsers play, or .gif, which has 256 colours
+            a frame and repeats for ever.
+        frames: Iterable of at least one uint8 [H, W, 3] or [H, W, 1], all of one shape; for .mp4, H and W times `scale`
+            must be even.
+        fps: Frames a second.
+        scale: Whole number by which frames are enlarged, each pixel to a square; None: so that both sides have at least
+            256 pixels.
+
+    Raises:
+        ValueError: See `check_video`; or the frames are too large.
+        OSError: The file cannot be written.
+    """
+    path, frames = Path(path), iter(frames)
+    check_video(path, fps)
+    first = next(frames)
+    height, width, channels = first.shape
+    scale = scale or -(-_LEAST_SIDE // min(height, width))
+    if height * width * scale**2 > _MOST_PIXELS:
+        raise ValueError(
+            f"Frames of {width * scale}x{height * scale} pixels are too large for a video; enlarge them less, or show "
+            "fewer images in one."
+        )
+    enlarge = f"scale=iw*{scale}:ih*{scale}:flags=neighbor"
+    # Of colours that the file does not define, players guess by the size which ones are meant.
+    colours = "out_color_matrix=bt709,setparams=color_primaries=bt709:color_trc=bt709"
+    filters, options = {
+        ".mp4": (f"{enlarge}:{colours}", _MP4),
+        ".gif": (f"{enlarge},{_PALETTE}", _GIF),
+    }[path.suffix]
+    source = ["-f", "rawvideo", "-pix_fmt", "gray" if channels == 1 else "rgb24", "-s", f"{width}x{height}"]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *source, "-r", str(fps), "-i", "-"]
+    with atomic_file(path) as temporary:
+        _feed([*command, "-vf", filters, *options, f"file:{temporary}"], itertools.chain([first], frames), path)
+
+
+def _feed(command, frames, path):
+    """Runs FFmpeg with frames as its input; OSError with its last words if it fails."""
+    # A file, as a pipe that nobody reads while frames are made could fill up. A process group of its own, as Ctrl-C is
+    # for this process, which then ends the other.
+    with (
+        tempfile.TemporaryFile() as log,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log, process_group=0) as process,
+    ):
+        try:
+            with contextlib.suppress(BrokenPipeError), process.stdin:  # if it has failed, it says below why
+                for frame in frames:
+                    process.stdin.write(np.ascontiguousarray(frame))
+            failed = process.wait() != 0
+        except BaseException:
+            process.kill()
+            raise
+        if failed:
+            log.seek(0)
+            words = log.read().decode(errors="replace").strip() or "nothing, it was killed"
+            raise OSError(f"{path} cannot be written; FFmpeg says: {words.splitlines()[-1]}")

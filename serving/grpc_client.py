@@ -1,0 +1,90 @@
+"""Pictures from TensorFlow Serving over gRPC: python serving/grpc_client.py --seeds=0-24 --outdir=served
+
+TensorFlow is only imported for its messages, nothing is computed here: no GPU is touched.
+"""
+
+import contextlib
+import functools
+import os
+import sys
+
+# The server computes; TensorFlow's start-up messages about this machine would only mislead.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import click
+import grpc
+import tensorflow as tf
+from tensorflow_serving.apis.predict_pb2 import PredictRequest
+from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
+
+from dnnlib.cli import Command, one_line_errors
+from serving.pictures import OUTPUT, SIGNATURE, picture_options, save_pictures, sentence, server_options
+
+DTYPES = {"seeds": tf.int64, "truncation_psi": tf.float32, "noise_seed": tf.int64, "classes": tf.int64}
+
+CHANNEL_OPTIONS = [
+    # gRPC accepts 4 MiB unless told otherwise; 32 images of 1024x1024 are 96 MiB even if PNG compresses nothing.
+    ("grpc.max_receive_message_length", 128 * 2**20),
+    # A request that failed is reported, not repeated behind the user's back.
+    ("grpc.enable_retries", 0),
+]
+
+
+@contextlib.contextmanager
+def connect(host, model, timeout):
+    """Yields a function that gives a list of PNG files for the inputs of `png_from_seeds`.
+
+    Args:
+        host: HOST:PORT of the gRPC service, without encryption.
+        model: Name of the model on the server.
+        timeout: Seconds to wait for an answer.
+
+    Raises:
+        ValueError: From the function: the model refuses the inputs, or is unknown.
+        OSError: From the function: the server cannot be reached, is overloaded or too slow.
+    """
+    with grpc.insecure_channel(host, options=CHANNEL_OPTIONS) as channel:
+        yield functools.partial(_ask, PredictionServiceStub(channel), host, model, timeout)
+
+
+def _ask(stub, host, model, timeout, inputs):
+    request = PredictRequest()
+    request.model_spec.name = model
+    request.model_spec.signature_name = SIGNATURE
+    for name, values in inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(values, DTYPES[name]))
+    try:
+        response = stub.Predict(request, timeout=timeout)
+    except grpc.RpcError as error:
+        raise _explained(error, host, model, timeout) from None
+    return tf.make_ndarray(response.outputs[OUTPUT]).tolist() if OUTPUT in response.outputs else []
+
+
+def _explained(error, host, model, timeout):
+    code, details = error.code(), sentence(error.details())
+    if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+        return TimeoutError(
+            f"{host} did not answer within {timeout:g} s. Give a longer --timeout or a smaller --batch."
+        )
+    if code == grpc.StatusCode.UNAVAILABLE:
+        return ConnectionError(f"{host} cannot be reached or has too much to do: {details}")
+    if code == grpc.StatusCode.INVALID_ARGUMENT:
+        return ValueError(f"The model refuses the request: {details}")
+    if code == grpc.StatusCode.NOT_FOUND:
+        return ValueError(f"{host} serves no such model or version as {model}: {details}")
+    return ConnectionError(f"{host} answers {code.name}: {details}")
+
+
+@click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
+@server_options("localhost:8500")
+@picture_options
+@one_line_errors
+def main(host, model, timeout, **wanted):
+    """Ask TensorFlow Serving for pictures, over gRPC."""
+    with connect(host, model, timeout) as ask:
+        save_pictures(ask, **wanted)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""What the clients share, without TensorFlow or gRPC: options, what is asked for, and how answers become files."""
+
+import re
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from dnnlib.cli import Finite, Seeds, options
+from dnnlib.files import atomic_file
+
+SIGNATURE = "png_from_seeds"
+OUTPUT = "png_bytes"
+STORED_NOISE = -1  # this noise seed stands for the noise images that the network was trained with
+PNG_START = b"\x89PNG\r\n\x1a\n"
+
+
+def server_options(default_host):
+    """Adds the options that name a server and a model on it."""
+    return options(
+        click.option(
+            "--host",
+            default=default_host,
+            metavar="HOST:PORT",
+            help="The server.",
+            show_default=default_host or "localhost, and the protocol's port",
+        ),
+        click.option("--model", default="stylegan", metavar="NAME", help="The model's name on the server."),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            default=60.0,
+            help="Seconds to wait for an answer.",
+        ),
+        click.option("--class", "label", type=click.IntRange(min=0), help="Class, for a conditional network."),
+    )
+
+
+def picture_options(function):
+    """Adds the options that say which pictures are wanted, and where."""
+    return options(
+        click.option("--seeds", type=Seeds(), required=True, help="Seeds of the pictures, such as 0-24,33."),
+        click.option("--truncation-psi", type=Finite(), default=0.7, help="Strength of truncation; 1: none."),
+        click.option(
+            "--noise-seed",
+            type=click.IntRange(0, 2**32 - 1),
+            help="Fresh noise of this seed.  [default: the stored noise]",
+        ),
+        click.option("--batch", type=click.IntRange(min=1), default=8, help="Pictures in one request."),
+        click.option(
+            "--max-images", type=click.IntRange(min=1), default=10_000, help="Refuse to ask for more pictures."
+        ),
+        click.option("--outdir", default="served", metavar="DIR", help="Folder of the pictures."),
+    )(function)
+
+
+def picture_inputs(seeds, truncation_psi=0.7, noise_seed=None, label=None):
+    """Inputs of the signature png_from_seeds: lists of numbers, one a picture."""
+    inputs = {
+        "seeds": list(seeds),
+        "truncation_psi": [truncation_psi] * len(seeds),
+        "noise_seed": [STORED_NOISE if noise_seed is None else noise_seed] * len(seeds),
+    }
+    if label is not None:
+        inputs["classes"] = [label] * len(seeds)
+    return inputs
+
+
+def save_pictures(ask, seeds, outdir, batch, max_images, **settings):
+    """Asks for pictures in requests of at most `batch`, and writes each as DIR/seedNNNN.png.
+
+    Args:
+        ask: Function of the inputs that `picture_inputs` returns, which gives a list of PNG files as bytes.
+        seeds: ints in [0, 2**32).
+        settings: More arguments of `picture_inputs`.
+
+    Raises:
+        ValueError: There are more seeds than `max_images`, or the answer is not as many PNG files.
+        OSError: The server cannot be asked, or a file cannot be written.
+    """
+    if len(seeds) > max_images:
+        raise ValueError(
+            f"{len(seeds):,} pictures are more than --max-images={max_images}. Raise it, or ask for fewer."
+        )
+    folder = Path(outdir)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tqdm(total=len(seeds), unit="img", disable=None) as progress:
+        for start in range(0, len(seeds), batch):
+            wanted = seeds[start : start + batch]
+            for seed, png in zip(wanted, ask_for_pngs(ask, picture_inputs(wanted, **settings)), strict=True):
+                with atomic_file(folder / f"seed{seed:04d}.png") as path:
+                    path.write_bytes(png)
+            progress.update(len(wanted))
+    click.echo(f"Pictures written to {folder}: {len(seeds)}")
+
+
+def ask_for_pngs(ask, inputs):
+    """The answer to `inputs`; ValueError if it is not one PNG file a seed."""
+    pngs = ask(inputs)
+    if len(pngs) != len(inputs["seeds"]) or not all(png.startswith(PNG_START) for png in pngs):
+        raise ValueError(
+            f"The server's answer to {len(inputs['seeds'])} seeds is not as many PNG files. "
+            "Is its model one that run_export.py wrote?"
+        )
+    return pngs
+
+
+def sentence(message):
+    """The sentence in a server's message, without the graph nodes that TensorFlow adds to it."""
+    line = (message or "no reason given").strip().splitlines()[0]
+    return re.sub(r"^assertion failed: \[(.*)\]$", r"\1", line)

@@ -1,0 +1,71 @@
+"""Pictures from TensorFlow Serving over REST, without TensorFlow: python serving/rest_client.py --seeds=0-24"""
+
+import base64
+import contextlib
+import functools
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import click
+import requests
+
+from dnnlib.cli import Command, one_line_errors
+from serving.pictures import SIGNATURE, picture_options, save_pictures, sentence, server_options
+
+
+@contextlib.contextmanager
+def connect(host, model, timeout):
+    """Yields a function that gives a list of PNG files for the inputs of `png_from_seeds`.
+
+    Args:
+        host: HOST:PORT of the REST service, or its address with http:// or https://.
+        model: Name of the model on the server.
+        timeout: Seconds to wait for an answer.
+
+    Raises:
+        ValueError: From the function: the model refuses the inputs, or is unknown.
+        OSError: From the function: the server cannot be reached, is overloaded or too slow.
+    """
+    address = host if "://" in host else f"http://{host}"
+    with requests.Session() as session:
+        yield functools.partial(_ask, session, f"{address.rstrip('/')}/v1/models/{model}:predict", timeout)
+
+
+def _ask(session, url, timeout, inputs):
+    # The row format: an object a picture. The server answers with a list, as there is one output only.
+    rows = [dict(zip(inputs, row, strict=True)) for row in zip(*inputs.values(), strict=True)]
+    try:
+        response = session.post(url, json={"signature_name": SIGNATURE, "instances": rows}, timeout=timeout)
+    except requests.Timeout:
+        raise TimeoutError(
+            f"{url} did not answer within {timeout:g} s. Give a longer --timeout or a smaller --batch."
+        ) from None
+    except requests.RequestException as error:
+        reason = getattr(error.args[0] if error.args else None, "reason", error)
+        raise ConnectionError(f"{url} cannot be asked: {sentence(str(reason))}") from None
+    try:
+        answer = response.json()
+        if response.ok:
+            return [base64.b64decode(row["b64"], validate=True) for row in answer["predictions"]]
+        message = sentence(str(answer["error"]))
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{url} answers {response.status_code}, but not as TensorFlow Serving does.") from None
+    if response.status_code in (400, 404):
+        raise ValueError(f"The server refuses the request: {message}")
+    raise ConnectionError(f"{url} answers {response.status_code}: {message}")
+
+
+@click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
+@server_options("localhost:8501")
+@picture_options
+@one_line_errors
+def main(host, model, timeout, **wanted):
+    """Ask TensorFlow Serving for pictures, over REST."""
+    with connect(host, model, timeout) as ask:
+        save_pictures(ask, **wanted)
+
+
+if __name__ == "__main__":
+    main()

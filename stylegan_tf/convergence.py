@@ -1,0 +1,154 @@
+"""Metrics of runs over their training, as a figure and as a table (Figure 9)."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+from dnnlib.files import atomic_file
+from dnnlib.records import read_records
+from stylegan_tf.configs import TrainingConfig, from_dict
+from stylegan_tf.schedule import level_of
+
+_COLUMNS = 3
+# From so many thousands of images on, the axis counts millions.
+_MILLIONS = 10_000
+
+
+class Run(NamedTuple):
+    """What is known of a run's convergence.
+
+    Attributes:
+        name: How it is called in the figure.
+        results: {metric: {kimg: value}}, in order of kimg; a value that was not finite is NaN.
+        grown: {resolution: kimg from which on it has faded in}, of those that the networks grew to.
+    """
+
+    name: str
+    results: dict
+    grown: dict
+
+
+def write_convergence(runs, path, metrics=()):
+    """Draws a panel for each metric, with a curve for each run, and writes the numbers as CSV beside it.
+
+    Vertical lines mark when a resolution has faded in, dashed for the full one.
+
+    Args:
+        runs: Folders of runs.
+        path: The PNG file, its folder is created if need be; PATH with .csv has a line run,metric,kimg,value for each
+            measurement.
+        metrics: Metrics to draw, as results are called: fid50k, ppl_wfull, ls_z, ...; all there are if empty.
+
+    Raises:
+        ValueError: A folder is no run or has no metrics, or a metric is none of theirs.
+    """
+    path, folders = Path(path), [Path(run) for run in runs]
+    unique = len({folder.name for folder in folders}) == len(folders)
+    read = [read_run(folder, folder.resolve().name if unique else str(folder)) for folder in folders]
+    known = list(dict.fromkeys(metric for run in read for metric in run.results))
+    if missing := [metric for metric in metrics if metric not in known]:
+        raise ValueError(f"There is no metric {', '.join(missing)} of these runs; there are: {', '.join(known)}.")
+    chosen = list(dict.fromkeys(metrics)) or known
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as temporary:
+        draw(read, chosen).savefig(temporary, format="png", dpi=150)
+    with atomic_file(path.with_suffix(".csv")) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("run", "metric", "kimg", "value"))
+        for run in read:
+            for metric in chosen:
+                writer.writerows((run.name, metric, *point) for point in run.results.get(metric, {}).items())
+
+
+def read_run(folder, name):
+    """The Run in a folder; see `write_convergence` for its errors."""
+    try:
+        config = from_dict(TrainingConfig, json.loads((folder / "config.json").read_text()))
+    except FileNotFoundError:
+        raise ValueError(
+            f"{folder} is no run: it has no config.json; give a folder such as results/00000-..."
+        ) from None
+    except ValueError as error:
+        raise ValueError(f"{folder / 'config.json'} is damaged ({error}); copy the run again.") from None
+    results = read_results(folder)
+    if not results:
+        raise ValueError(
+            f"{folder} has no metrics; measure its snapshots first, with python run_metrics.py --network={folder} "
+            "--all-snapshots --metric=fid50k."
+        )
+    return Run(name, results, grown(config))
+
+
+def read_results(folder):
+    """{metric: {kimg: value}}: what was measured while the run trained, and by run_metrics.py afterwards.
+
+    Where a metric was measured twice, the later one counts, and run_metrics.py's. Results of truncated images are a
+    metric of their own.
+    """
+    results = {}
+    for path in [*sorted(folder.glob("metric-*.jsonl")), folder / "metrics.jsonl"]:
+        for record in read_records(path, {"kimg", "results"}):
+            if record["kimg"] is None:
+                continue  # a network whose training is not known
+            psi = record.get("truncation_psi")
+            for name, value in record["results"].items():
+                metric = name if psi is None else f"{name} (psi {psi:g})"
+                results.setdefault(metric, {})[record["kimg"]] = math.nan if value is None else value
+    return {metric: dict(sorted(values.items())) for metric, values in results.items()}
+
+
+def grown(config):
+    """{resolution: kimg} of a TrainingConfig: when the schedule has faded a resolution in that it grows to."""
+    schedule = config.schedule
+    phase = schedule.lod_training_kimg + schedule.lod_transition_kimg
+    full = level_of(config.resolution, "resolution")
+    first = min(level_of(schedule.lod_initial_resolution, "lod_initial_resolution"), full)
+    return {2**level: (level - first) * phase for level in range(first + 1, full + 1)} if phase else {}
+
+
+def draw(runs, metrics):
+    """The Figure of runs, a panel for each metric with those that have it."""
+    columns = min(len(metrics), _COLUMNS)
+    rows = math.ceil(len(metrics) / columns)
+    figure = Figure(figsize=(4.5 * columns, 3.5 * rows), layout="constrained")
+    last = max(kimg for run in runs for metric in metrics for kimg in run.results.get(metric, ()))
+    unit, word = (1000, "Millions") if last >= _MILLIONS else (1, "Thousands")
+    for position, metric in enumerate(metrics, 1):
+        axes = figure.add_subplot(rows, columns, position)
+        axes.set(title=metric, xlabel=f"{word} of real images seen")
+        marks = {}
+        for number, run in enumerate(runs):
+            values = run.results.get(metric)
+            if not values:
+                continue
+            kimg = [x / unit for x in values]
+            axes.plot(kimg, list(values.values()), "o-", color=f"C{number}", markersize=3, label=run.name)
+            for resolution, at in run.grown.items():
+                if at <= max(values):
+                    marks.setdefault((at / unit, resolution, resolution == max(run.grown)), []).append(f"C{number}")
+        for (x, resolution, full), colours in marks.items():
+            # In the run's colour, where there are several and it is not the same for all.
+            mark_growth(axes, x, resolution, full, colours[0] if len(colours) == 1 < len(runs) else "grey")
+        if len(runs) > 1:
+            axes.legend(fontsize="small")
+    return figure
+
+
+def mark_growth(axes, x, resolution, full, colour):
+    """Marks that a resolution has faded in, dashed if it is the full one."""
+    axes.axvline(x, color=colour, linestyle="--" if full else ":", linewidth=1)
+    axes.annotate(
+        f"{resolution}x{resolution}",
+        (x, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(2, -2),
+        textcoords="offset points",
+        verticalalignment="top",
+        rotation=90,
+        fontsize="x-small",
+        color=colour,
+    )

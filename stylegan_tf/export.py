@@ -1,0 +1,238 @@
+"""Export to SavedModel: a folder that TensorFlow Serving loads, without this project."""
+
+import json
+import re
+from pathlib import Path
+
+import tensorflow as tf
+
+from dnnlib.files import check_new_folder, new_folder
+from stylegan_tf.images import to_uint8_rounded
+from stylegan_tf.model_card import model_card
+from stylegan_tf.sampling import Grown, random_noise
+from stylegan_tf.seeds import latents_from_seeds
+from stylegan_tf.warmup import warmup_inputs, write_warmup
+
+# The noise seed that stands for the stored noise images, and the first number that is no seed.
+STORED_NOISE, SEEDS = -1, 2**32
+
+
+def export_savedmodel(generator, output, *, version=None, max_batch=32, truncation_cutoff=8, facts=None):
+    """Writes a generator as OUTPUT/VERSION, complete or not at all, and tries it out.
+
+    Every input and output of its signatures has the image as its first dimension, of any length up to `max_batch`:
+
+        serving_default    latents, (labels,) truncation_psi, noise_seed -> images
+        mapping            latents, (labels) -> w, not truncated
+        synthesis          w, noise_seed -> images
+        images_from_seeds  seeds, (classes,) truncation_psi, noise_seed -> images
+        png_from_seeds     the same -> png_bytes
+
+    labels and classes are there for a conditional generator. A request that makes no sense is answered with
+    InvalidArgument and a sentence. The folder has warm-up requests in assets.extra, and a model card.
+
+    Args:
+        generator: `Generator`, `ProGANGenerator`, or `Grown` for one that has not finished growing.
+        output: Folder of the model, whose name is the model's.
+        version: Integer from 1; None: one more than the highest in `output`.
+        max_batch: Images that a request may ask for at most.
+        truncation_cutoff: Number of layers that truncation_psi acts on (Karras et al., 2018, appendix B).
+        facts: What the model card shall say about the network's origin, a dictionary for JSON.
+
+    Returns:
+        Path of OUTPUT/VERSION.
+
+    Raises:
+        ValueError: The network is broken.
+        OSError: There is this version already, or it cannot be written.
+    """
+    path = version_folder(output, version)
+    model = tf.Module()
+    # Keras' own objects would be exported with their functions.
+    model.network_variables = [variable.value for variable in generator.variables]
+    if not isinstance(generator, Grown):
+        generator = Grown(generator, generator.resolution, 1.0)
+    signatures = make_signatures(generator, max_batch, truncation_cutoff)
+    examples = {name: warmup_inputs(function) for name, function in signatures.items()}
+    try_out(signatures, examples)
+    with new_folder(path) as folder:
+        tf.saved_model.save(model, folder, signatures)
+        extra = folder / "assets.extra"  # what SavedModel leaves to others
+        extra.mkdir()
+        write_warmup(extra / "tf_serving_warmup_requests", path.parent.name, examples)
+        limits = {"images": (1, max_batch), **input_ranges(generator.label_size)}
+        card = model_card(generator, signatures, facts or {}, limits=limits, truncation_cutoff=truncation_cutoff)
+        (extra / "model_card.json").write_text(json.dumps(card, indent=2) + "\n")
+    return path
+
+
+def version_folder(output, version=None):
+    """Path of a new version; of the next one where none is given. FileExistsError if it is there already."""
+    output = Path(output).absolute()
+    if version is None:
+        names = [path.name for path in output.iterdir()] if output.exists() else []
+        version = 1 + max((int(name) for name in names if re.fullmatch(r"\d+", name)), default=0)
+    path = output / str(version)
+    check_new_folder(path)
+    return path
+
+
+def make_signatures(generator, max_batch, truncation_cutoff):
+    """{signature: concrete function of tensors by name, that returns {name: tensor}}, each traced once for any batch.
+
+    Args:
+        generator: `Grown`.
+        max_batch, truncation_cutoff: See `export_savedmodel`.
+    """
+
+    # Three functions of the graph, which the signatures share.
+    @tf.function(autograph=False)
+    def drawn(seeds):
+        return latents_from_seeds(seeds, generator.latent_size)
+
+    @tf.function(autograph=False)
+    def styles(latents, labels=None):
+        return generator.mapping(latents, labels)
+
+    @tf.function(autograph=False)
+    def images(w, noise_seed):
+        pixels = generator.synthesis(w, noise=noise_images(generator, noise_seed))
+        finite = require(
+            tf.reduce_all(tf.math.is_finite(pixels)),
+            "There would be pixels that are not finite numbers: the network is broken, or inputs are too large.",
+        )
+        with tf.control_dependencies([finite]):
+            return to_uint8_rounded(pixels)
+
+    def from_latents(truncation_psi, noise_seed, **inputs):
+        w = styles(**inputs)
+        # Where w is not truncated, it is its own centre.
+        centre = generator.truncate(w, psi=0.0, cutoff=truncation_cutoff)
+        return images(centre + truncation_psi[:, tf.newaxis, tf.newaxis] * (w - centre), noise_seed)
+
+    def from_seeds(seeds, classes=None, **settings):
+        labels = None if classes is None else tf.one_hot(classes, generator.label_size)
+        return from_latents(latents=drawn(seeds), labels=labels, **settings)
+
+    def png(**inputs):
+        return tf.map_fn(tf.io.encode_png, from_seeds(**inputs), fn_output_signature=tf.string)
+
+    latents = {"latents": tf.TensorSpec([None, generator.latent_size], tf.float32)}
+    seeds = {"seeds": tf.TensorSpec([None], tf.int64)}
+    if generator.label_size:
+        latents["labels"] = tf.TensorSpec([None, generator.label_size], tf.float32)
+        seeds["classes"] = tf.TensorSpec([None], tf.int64)
+    w = {"w": tf.TensorSpec([None, generator.num_layers, generator.dlatent_size], tf.float32)}
+    psi = {"truncation_psi": tf.TensorSpec([None], tf.float32)}
+    noise = {"noise_seed": tf.TensorSpec([None], tf.int64)}
+    ranges = input_ranges(generator.label_size)
+    return {
+        name: checked_function(function, output, inputs, max_batch, ranges)
+        for name, function, output, inputs in (
+            ("serving_default", from_latents, "images", latents | psi | noise),
+            ("mapping", styles, "w", latents),
+            ("synthesis", images, "images", w | noise),
+            ("images_from_seeds", from_seeds, "images", seeds | psi | noise),
+            ("png_from_seeds", png, "png_bytes", seeds | psi | noise),
+        )
+    }
+
+
+def input_ranges(label_size):
+    """{input: (lowest, highest)} of the integers."""
+    classes = {"classes": (0, label_size - 1)} if label_size else {}
+    return {"seeds": (0, SEEDS - 1), "noise_seed": (STORED_NOISE, SEEDS - 1), **classes}
+
+
+def noise_images(generator, seeds):
+    """Noise of each image: the stored images where its seed is STORED_NOISE, else those that are drawn from it.
+
+    Args:
+        generator: `Grown`.
+        seeds: int64 [N].
+
+    Returns:
+        A list of float32 [N or 1, R, R, 1], one for each layer; None for a network without noise.
+    """
+    stored = [tf.convert_to_tensor(image) for image in generator.generator.synthesis.noise_images]
+    if not stored:
+        return None
+    is_stored = seeds == STORED_NOISE
+
+    def some_drawn():
+        drawn = random_noise(generator.noise_shapes, tf.maximum(seeds, 0))
+        return [tf.where(is_stored[:, None, None, None], *pair) for pair in zip(stored, drawn, strict=True)]
+
+    return tf.cond(tf.reduce_all(is_stored), lambda: stored, some_drawn)
+
+
+def checked_function(function, output, specs, max_batch, ranges):
+    """A concrete function that checks its inputs before anything else is computed.
+
+    Args:
+        function: Function of tensors by name.
+        output: Name of what it returns.
+        specs: {input: TensorSpec}.
+        max_batch: The most rows.
+        ranges: See `input_ranges`.
+    """
+
+    @tf.function(autograph=False)
+    def signature(**inputs):
+        # TensorFlow compares an input's shape with its specification in Python only, Serving does not.
+        inputs = {name: tf.ensure_shape(inputs[name], spec.shape) for name, spec in specs.items()}
+        inputs = after(row_checks(inputs, max_batch), inputs)
+        return {output: function(**after(value_checks(inputs, ranges), inputs))}
+
+    return signature.get_concrete_function(**specs)
+
+
+def after(checks, inputs):
+    """The inputs, once checks have passed."""
+    with tf.control_dependencies(checks):
+        return {name: tf.identity(value) for name, value in inputs.items()}
+
+
+def row_checks(inputs, max_batch):
+    """Checks that all inputs have the same, allowed number of rows."""
+    counts = {name: tf.shape(value, out_type=tf.int64)[0] for name, value in inputs.items()}
+    first, *others = counts
+    count = counts[first]
+    allowed = (count >= 1) & (count <= max_batch)
+    checks = [require(allowed, f"A request is for 1 to {max_batch} images; received {first} for {{}}.", count)]
+    for name in others:
+        sentence = f"{name} must have as many rows as {first}, which has {{}}; received {{}}."
+        checks.append(require(counts[name] == count, sentence, count, counts[name]))
+    return checks
+
+
+def value_checks(inputs, ranges):
+    """Checks that numbers are finite, and integers in their ranges."""
+    checks = []
+    for name, value in inputs.items():
+        if value.dtype.is_floating:
+            wrong = tf.reduce_any(~tf.math.is_finite(value), axis=list(range(1, len(value.shape))))
+            sentence, received = f"{name} must be finite numbers; those of image {{}} are not.", tf.argmax(wrong)
+        else:
+            low, high = ranges[name]
+            wrong = (value < low) | (value > high)
+            sentence, received = f"{name} must be from {low} to {high}; received {{}}.", value[tf.argmax(wrong)]
+        checks.append(require(~tf.reduce_any(wrong), sentence, received))
+    return checks
+
+
+def require(condition, sentence, *values):
+    """An operation that fails with a sentence, whose {} are the values, unless a condition holds."""
+    return tf.debugging.Assert(condition, [tf.strings.format(sentence, values)])
+
+
+def try_out(signatures, examples):
+    """Calls every signature; ValueError if one fails."""
+    for name, function in signatures.items():
+        try:
+            function(**{key: tf.constant(value) for key, value in examples[name].items()})
+        except tf.errors.InvalidArgumentError as error:
+            reason = re.search(r"assertion failed: \[(.*?)\]", error.message)
+            raise ValueError(
+                f"The network cannot be exported, as {name} fails: {reason[1] if reason else error.message}"
+            ) from None

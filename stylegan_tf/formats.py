@@ -1,0 +1,156 @@
+"""Export to single files: Keras, ONNX, and the official variables for programs that have neither."""
+
+import contextlib
+import json
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from datasets.optional import import_optional
+from dnnlib.files import atomic_file
+from stylegan_tf.model_card import architecture
+from stylegan_tf.pretrained import export_variables
+from stylegan_tf.sampling import Grown
+
+# ONNX operator set: nothing here needs a newer one, and older runtimes read it.
+_OPSET = 15
+
+
+def export_keras(generator, path, facts=None):
+    """Writes PATH for `keras.saving.load_model`, on any backend with this project's networks, and its model card.
+
+    The card, a JSON file of the same name, also tells how far a network has grown; the file has all of its blocks.
+
+    Args:
+        generator: `Generator`, `ProGANGenerator`, or `Grown` for one that has not finished growing; float32.
+        path: NAME.keras.
+        facts: What the model card shall say about the network's origin, a dictionary for JSON.
+
+    Raises:
+        ValueError: The name does not end in .keras.
+        OSError: It cannot be written.
+    """
+    grown = _grown(generator)
+    with _output(path, ".keras") as file:
+        grown.generator.save(file)
+    with atomic_file(Path(path).with_suffix(".json"), durable=True) as file:
+        file.write_text(json.dumps(_card(grown, facts), indent=2) + "\n")
+
+
+def export_weights(generator, path, facts=None):
+    """Writes the official variables, in the original's layouts, and what they are of; NumPy alone reads them.
+
+    The file has an array for each name of `pretrained.export_variables` and `__config__`, a string: the model card in
+    JSON, with the class and its arguments. As in the original's files, `lod` tells how far a network has grown.
+
+    Args:
+        generator, facts: See `export_keras`.
+        path: NAME.npz.
+
+    Raises:
+        ValueError: The name does not end in .npz.
+        OSError: It cannot be written.
+    """
+    grown = _grown(generator)
+    lod = np.float32(math.log2(grown.resolution / grown.newest) + 1 - grown.fade)
+    arrays = {
+        name: lod if name.rpartition("/")[2] == "lod" else array
+        for name, array in export_variables(grown.generator).items()
+    }
+    with _output(path, ".npz") as file:
+        np.savez(file, __config__=json.dumps(_card(grown, facts)), **arrays)
+
+
+def export_onnx(generator, path, facts=None, truncation_cutoff=8):
+    """Writes an ONNX model of latents, labels and psi to images with the stored noise, for any number of images N.
+
+        latents         float32 [N, latent_size], standard normal
+        labels          float32 [N, label_size], one-hot as a rule; only if the generator is conditional
+        truncation_psi  float32 [N]: 1 for no truncation, 0 for the average image, 0.7 as a rule
+        images          float32 [N, R, R, C], nominally in [-1, 1]; -1 is black. R is the full resolution: the images of
+                        a network that has not finished growing are enlarged.
+
+    The model card is in its metadata.
+
+    Args:
+        generator, facts: See `export_keras`.
+        path: NAME.onnx.
+        truncation_cutoff: Number of layers that truncation_psi acts on (Karras et al., 2018, appendix B).
+
+    Raises:
+        ValueError: The name does not end in .onnx, or a package is missing.
+        OSError: It cannot be written.
+    """
+    onnx, tf2onnx = (import_optional(package, "Exporting to ONNX") for package in ("onnx", "tf2onnx"))
+    grown = _grown(generator)
+    with _output(path, ".onnx") as file:
+        function, specs = _images_function(grown, truncation_cutoff)
+        model, _ = tf2onnx.convert.from_function(function, specs, opset=_OPSET)
+        _store_weights(model.graph, grown.generator.variables, onnx)
+        for value in (*model.graph.input, *model.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_param = "N"
+        card = _card(grown, facts)
+        onnx.helper.set_model_props(
+            model, {key: value if isinstance(value, str) else json.dumps(value) for key, value in card.items()}
+        )
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, file)
+
+
+def _images_function(grown, truncation_cutoff):
+    """Images as a function of inputs and weights, and the specifications of its arguments.
+
+    The weights are arguments, since the converter copies and folds constants many times over: as constants, those of a
+    network for 256 x 256 take it a minute and 10 GB.
+    """
+    variables = grown.generator.variables
+    widths = {"latents": grown.latent_size, "labels": grown.label_size}
+    inputs = [tf.TensorSpec([None, width], tf.float32, name) for name, width in widths.items() if width]
+    inputs.append(tf.TensorSpec([None], tf.float32, "truncation_psi"))
+    weights = [tf.TensorSpec(variable.shape, variable.dtype, variable.path) for variable in variables]
+
+    @tf.function(autograph=False)
+    def images(*tensors):
+        *z_and_labels, psi = tensors[: len(inputs)]
+        with keras.StatelessScope(zip(variables, tensors[len(inputs) :], strict=True)):
+            w = grown.mapping(*z_and_labels)
+            # Equal to w from the cut-off on.
+            centre = grown.truncate(w, psi=0.0, cutoff=truncation_cutoff)
+            return {"images": grown.synthesis(centre + psi[:, None, None] * (w - centre))}
+
+    return images, inputs + weights
+
+
+def _store_weights(graph, variables, onnx):
+    """Turns the last inputs of a graph, one for each variable, into its constants."""
+    count = len(graph.input) - len(variables)
+    names = [value.name for value in graph.input[count:]]
+    del graph.input[count:]
+    used = {name for node in graph.node for name in node.input}
+    for name, variable in zip(names, variables, strict=True):
+        if name in used:
+            graph.initializer.append(onnx.numpy_helper.from_array(ops.convert_to_numpy(variable), name))
+
+
+def _grown(generator):
+    return generator if isinstance(generator, Grown) else Grown(generator, generator.resolution, 1.0)
+
+
+def _card(grown, facts):
+    """The model card, a dictionary for JSON."""
+    return {"network": facts or {}, **architecture(grown)}
+
+
+@contextlib.contextmanager
+def _output(path, suffix):
+    """`atomic_file` in a folder that is made if need be; ValueError for another suffix."""
+    path = Path(path)
+    if path.suffix != suffix:
+        raise ValueError(f"The file must be called NAME{suffix}; received {path}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path, durable=True) as file:
+        yield file

@@ -1,0 +1,93 @@
+"""The model card of an exported network: where it is from, what it takes and makes, what it refuses."""
+
+import hashlib
+import importlib.metadata
+import math
+
+from stylegan_tf.published import NETWORKS
+
+PACKAGES = ("tensorflow", "keras", "numpy")
+_MEANINGS = {
+    "latents": "z, standard normal",
+    "labels": "label, one-hot as a rule",
+    "w": "styles of the layers, as mapping returns them",
+    "truncation_psi": "truncation trick: 1 for none, 0 for the average image, 0.7 as a rule",
+    "noise_seed": "seed of the noise images; -1 for the stored ones",
+    "seeds": "NumPy seed of z: numpy.random.RandomState(seed).randn(latent_size)",
+    "classes": "number of the class, whose label is one-hot",
+    "images": "pixels, 0 to 255, rounded to nearest; height, width, channels",
+    "png_bytes": "PNG file",
+}
+
+
+def network_facts(target, source):
+    """Where a network is from, a dictionary for JSON; null for what is not known.
+
+    Args:
+        target: `network_files.Target`.
+        source: What the user has named it.
+    """
+    with target.path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    config = target.config
+    return {
+        "source": str(source),
+        "file": str(target.path),
+        "sha256": sha256,
+        "dataset": config and config.dataset,
+        "config": config and config.config,
+        "kimg": target.kimg,
+        "licence": licence(target),
+    }
+
+
+def licence(target):
+    """What one may do with a network, or where to find out."""
+    published = {network.file: network for network in NETWORKS.values()}.get(target.path.name)
+    if published:
+        return published.description
+    if target.path.suffix == ".pkl":
+        return "See where this pickle was published."
+    data = f"data set {target.config.dataset}" if target.config else "data set that it was trained on"
+    return f"That of the network's owner, and of the {data}."
+
+
+def model_card(generator, signatures, facts, **more):
+    """The model card of a SavedModel, a dictionary for JSON.
+
+    Args:
+        generator: `sampling.Grown`.
+        signatures: {name: concrete function}.
+        facts: What `network_facts` returns, or other facts.
+        **more: What else there is to say.
+    """
+    return {
+        "network": facts,
+        "architecture": architecture(generator),
+        "signatures": {name: describe(function) for name, function in signatures.items()},
+        **more,
+        "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
+    }
+
+
+def architecture(generator):
+    """Class, arguments, size and growth of a `Grown` generator."""
+    network = generator.generator
+    return {
+        "class": type(network).__name__,
+        "arguments": network.arguments,
+        "parameters": sum(math.prod(variable.shape) for variable in network.trainable_variables),
+        "grown_to": {"resolution": generator.newest, "fade": generator.fade},
+    }
+
+
+def describe(function):
+    """Inputs and outputs of a concrete function; a null in a shape is the number of images."""
+    sides = {"inputs": function.structured_input_signature[1], "outputs": function.structured_outputs}
+    return {
+        side: {
+            name: {"dtype": spec.dtype.name, "shape": spec.shape.as_list(), "meaning": _MEANINGS[name]}
+            for name, spec in specs.items()
+        }
+        for side, specs in sides.items()
+    }

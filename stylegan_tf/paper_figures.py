@@ -1,0 +1,123 @@
+"""The paper's figures with their published seeds, and figures as files that say what they show."""
+
+import re
+from typing import NamedTuple
+
+from dnnlib.images import save_image
+from stylegan_tf.figures import PSIS, noise_components, noise_detail, style_mixing, truncation, uncurated
+from stylegan_tf.gallery import is_there
+
+
+class Figure(NamedTuple):
+    """A figure that can be made.
+
+    Attributes:
+        function: A function of `figures`.
+        arguments: Its keyword arguments, besides sampler and look.
+    """
+
+    function: object
+    arguments: dict
+
+    @property
+    def name(self):
+        """What its file is called."""
+        return self.function.__name__.replace("_", "-")
+
+    def text(self, sampler, look):
+        """The text chunks of its PNG file: all that it depends on."""
+        text = {"network": look.network, "figure": self.name}
+        if self.function is not truncation:
+            text["truncation psi"] = f"{look.psi:g} on the first {look.cutoff} layers"
+        if self.function not in (noise_detail, noise_components):
+            text["noise"] = look.noise
+        if sampler.label_size:
+            text["class"] = "each in turn" if look.label is None else str(look.label)
+        return text | {name.replace("_", " "): _written(value) for name, value in self.arguments.items()}
+
+    def save(self, path, sampler, look):
+        """Writes its PNG file, unless it is there.
+
+        Raises:
+            ValueError: There is another figure of that name, or the network cannot show this one.
+        """
+        look.check(sampler)
+        text = self.text(sampler, look)
+        if not is_there(path, text):
+            picture = self.function(sampler, look, **self.arguments)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_image(path, picture, text)
+
+
+def _written(value):
+    if value is None:
+        return "default"
+    if not isinstance(value, list | tuple):
+        return str(value)
+    nested = isinstance(value[0], list | tuple)
+    return ("; " if nested else ", ").join(map(_written, value))
+
+
+# The paper's figures with their published seeds. All but Figure 8 have psi 0.7 on the first 8 layers.
+PAPER = {
+    "faces": {
+        "figure02-uncurated": Figure(uncurated, {"seed": 5, "rows": 3, "lods": (0, 1, 2, 2, 3, 3)}),
+        "figure03-style-mixing": Figure(
+            style_mixing,
+            {
+                "row_seeds": (888, 829, 1898, 1733, 1614, 845),
+                "column_seeds": (639, 701, 687, 615, 2268),
+                "styles": ("coarse", "coarse", "coarse", "middle", "middle", "fine"),
+            },
+        ),
+        "figure04-noise-detail": Figure(noise_detail, {"seeds": (1157, 1012)}),
+        "figure05-noise-components": Figure(noise_components, {"seeds": (1967, 1555)}),
+        "figure08-truncation": Figure(truncation, {"seeds": (91, 388), "psis": PSIS}),
+    },
+    "bedrooms": {"figure10-uncurated": Figure(uncurated, {"seed": 0, "rows": 5, "lods": (0, 0, 1, 1, 2, 2, 2)})},
+    "cars": {
+        "figure11-uncurated": Figure(
+            # LSUN's cars are 512x384, in squares with black bars.
+            uncurated,
+            {"seed": 2, "rows": 4, "lods": (0, 1, 2, 2, 3, 3), "crop": (0, 64, 512, 384)},
+        )
+    },
+    "cats": {"figure12-uncurated": Figure(uncurated, {"seed": 1, "rows": 5, "lods": (0, 0, 1, 1, 2, 2, 2)})},
+}
+
+
+def paper_set(name):
+    """The set of `PAPER` for a network or data set of this name: that which it mentions, else the faces."""
+    words = set(re.split(r"[^a-z]+", name.lower()))
+    return next((key for key in PAPER if words & {key, key[:-1]}), "faces")
+
+
+def save_paper_figures(sampler, look, name, outdir):
+    """Writes the figures of a set.
+
+    Args:
+        sampler: Sampler.
+        look: Look, with the paper's psi and cutoff.
+        name: A key of `PAPER`.
+        outdir: Path of a folder.
+
+    Yields:
+        (path, None) for each figure, or (path, why) for one that the network cannot show.
+
+    Raises:
+        ValueError: It can show none of them; it does not have the class; or a figure of another network is there.
+    """
+    look.check(sampler)
+    reasons = []
+    for file, figure in PAPER[name].items():
+        path = outdir / f"{file}.png"
+        is_there(path, figure.text(sampler, look))
+        reason = None
+        try:
+            figure.save(path, sampler, look)
+        except ValueError as error:
+            reason = str(error)
+        reasons.append(reason)
+        yield path, reason
+    if all(reasons):
+        raise ValueError(f"None of the figures of {name} can be shown: {reasons[0]}")

@@ -1,0 +1,118 @@
+"""What the original's pickles say about networks: how each was built, and its variables."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+
+from dnnlib.pickles import Record, read_pickle, shown
+
+# The original's classes of networks, new and old, and of dicts among their arguments.
+NETWORK_CLASSES = ("dnnlib.tflib.network.Network", "tfutil.Network")
+DICT_CLASSES = ("dnnlib.EasyDict", "dnnlib.util.EasyDict")
+
+# State versions: Progressive GAN's without components, StyleGAN's, StyleGAN2's.
+VERSIONS = (2, 3, 4)
+
+# The original's functions that build whole networks which this project has.
+WHOLE_NETWORKS = ("D_basic", "D_paper", "G_paper", "G_style")
+
+# The parts of a generator, and the functions that build them.
+COMPONENTS = {"mapping": "G_mapping", "synthesis": "G_synthesis"}
+
+
+@dataclasses.dataclass(frozen=True)
+class PickledNetwork:
+    """A network as a pickle describes it.
+
+    Attributes:
+        name: "G", "D", "Gs".
+        function: The original's function that builds it, such as "G_style".
+        arguments: The keyword arguments of that function, a dict.
+        variables: {official name: array}, those of its components as "G_mapping/..." and "G_synthesis/...".
+    """
+
+    name: str
+    function: str
+    arguments: dict
+    variables: dict
+
+
+def read_networks(path):
+    """The PickledNetworks in a pickle of the original's: a tuple, (G, D, Gs) as a rule, or a single one.
+
+    The source text that comes with every network is not looked at.
+
+    Raises:
+        ValueError: The file is damaged or holds anything but such networks.
+        OSError: It cannot be read.
+    """
+    content = read_pickle(path, NETWORK_CLASSES, DICT_CLASSES)
+    try:
+        records = content if type(content) in (list, tuple) else [content]
+        # As in the file, what is there twice is one network.
+        networks = {key: _network(record) for key, record in {id(record): record for record in records}.items()}
+        # A few bytes can name the same array for many variables; they would fill the memory.
+        arrays = [array for network in networks.values() for array in network.variables.values()]
+        if not networks or sum(array.nbytes for array in arrays) > Path(path).stat().st_size:
+            raise ValueError("its networks share variables" if networks else "it holds no networks")
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be used: {error}.") from None
+    return networks[id(content)] if records is not content else tuple(networks[id(record)] for record in content)
+
+
+def _network(record):
+    function, state = _function_and_state(record)
+    # Version alone would not tell, nor would the name: StyleGAN2's G_mapping is not StyleGAN's.
+    if (state["version"] == 4 and function not in WHOLE_NETWORKS) or "stylegan2" in function:
+        raise ValueError(f"it holds a network of StyleGAN2 ({function}), which this project does not build")
+    variables = _variables(state)
+    for key, component in _components(state).items():
+        function_inside, inside = _function_and_state(component)
+        if COMPONENTS.get(key) != function_inside:
+            raise ValueError(f"{function} in it has a component {shown(key)} built by {function_inside}")
+        if _components(inside):
+            raise ValueError(f"the component {key} in it has components itself")
+        variables |= {f"{function_inside}/{name}": array for name, array in _variables(inside).items()}
+    return PickledNetwork(_field(state, "name", str), function, _field(state, "static_kwargs", dict), variables)
+
+
+def _function_and_state(record):
+    """The name of the function that builds a network, without its module, and the network's state."""
+    if type(record) is not Record or record.name not in NETWORK_CLASSES:
+        raise ValueError("it holds something else than networks")
+    state = record.state
+    version = _field(state, "version", int)
+    if version not in VERSIONS:
+        raise ValueError(f"it has state version {shown(version)}; versions {VERSIONS[0]} to {VERSIONS[-1]} are known")
+    function = _field(state, "build_func_name", str).split(".")[-1]
+    if not re.fullmatch(r"\w{1,100}", function, re.ASCII):
+        raise ValueError(f"a network in it is built by {shown(function)}")
+    return function, state
+
+
+def _components(state):
+    return _field(state, "components", dict) if state["version"] > 2 else {}
+
+
+def _variables(state):
+    """{name: array} of a network itself."""
+    variables = {}
+    for pair in _field(state, "variables", list):
+        if type(pair) not in (list, tuple) or len(pair) != 2 or not isinstance(pair[1], np.ndarray | np.generic):
+            raise ValueError("a variable in it is no pair of name and array")
+        name, array = pair
+        name = name if type(name) is str else ""
+        if not re.fullmatch(r"[\w/]{1,100}", name, re.ASCII) or name in variables:
+            raise ValueError(f"a variable in it has no proper name of its own ({shown(name)})")
+        variables[name] = array
+    return variables
+
+
+def _field(state, name, kind):
+    """A part of a network's state, if it is there and of this type."""
+    value = state.get(name)
+    if type(value) is not kind:
+        raise ValueError(f"a network in it has no {name}, or none of type {kind.__name__}")
+    return value

@@ -1,0 +1,99 @@
+"""The networks that NVIDIA published with the paper, and pickles at any other URL: downloaded once, licence first."""
+
+import dataclasses
+import hashlib
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from dnnlib.download import RemoteFile, find, obtain
+
+_LICENCE = "CC BY-NC 4.0, not for commercial use (https://creativecommons.org/licenses/by-nc/4.0/)"
+
+
+@dataclasses.dataclass(frozen=True)
+class PublishedNetwork:
+    """A pickle of G, D and Gs.
+
+    Attributes:
+        file: Its name.
+        url: Where it is published.
+        dataset: What it was trained on.
+        resolution: Side of its images.
+        rows: The first row of the picture and the one after its last, where images are padded above and below.
+    """
+
+    file: str
+    url: str
+    dataset: str
+    resolution: int
+    rows: tuple[int, int] | None = None
+
+    @property
+    def description(self):
+        """What it is, and what one may do with it."""
+        return f"NVIDIA Corporation's StyleGAN of {self.dataset}, {self.resolution} pixels wide; licence: {_LICENCE}"
+
+
+def _drive(file):
+    """The URL of a file on Google Drive; without confirm=t it is a page that asks about viruses."""
+    return f"https://drive.usercontent.google.com/download?id={file}&export=download&confirm=t"
+
+
+# Without sizes and hashes, which we do not know: these files could not be downloaded where this was written. What makes
+# it safe to open them, or any other pickle, is that stylegan_tf/pretrained.py reads data only.
+NETWORKS = {
+    "ffhq-1024": PublishedNetwork(
+        "karras2019stylegan-ffhq-1024x1024.pkl", _drive("1MEGjdvVpUsu1jB4zrXZN7Y4kBBOzizDQ"), "FFHQ", 1024
+    ),
+    "celebahq-1024": PublishedNetwork(
+        "karras2019stylegan-celebahq-1024x1024.pkl", _drive("1MGqJl28pN4t7SAtSrPdSRJSQJqahkzUf"), "CelebA-HQ", 1024
+    ),
+    "bedrooms-256": PublishedNetwork(
+        "karras2019stylegan-bedrooms-256x256.pkl", _drive("1MOSKeGF0FJcivpBI7s63V9YHloUTORiF"), "LSUN Bedroom", 256
+    ),
+    "cars-512": PublishedNetwork(
+        "karras2019stylegan-cars-512x384.pkl", _drive("1MJ6iCfNtMIRicihwRorsM3b7mmtmK9c3"), "LSUN Car", 512, (64, 448)
+    ),
+    "cats-256": PublishedNetwork(
+        "karras2019stylegan-cats-256x256.pkl", _drive("1MQywl0FNt6lHu8E_EUqnRbviagS7fbiJ"), "LSUN Cat", 256
+    ),
+}
+
+
+def is_published(source):
+    """Whether a string is a name in NETWORKS or an http(s) URL: what `obtain_network` takes."""
+    return source in NETWORKS or re.match("https?://", str(source), re.IGNORECASE) is not None
+
+
+def obtain_network(name_or_url, cache_dir="cache"):
+    """Returns the Path of a published pickle in CACHE_DIR/networks; downloads it, its licence shown first, if need be.
+
+    Args:
+        name_or_url: A name in NETWORKS, or the http(s) URL of any pickle.
+        cache_dir: Folder of downloads.
+
+    Raises:
+        ValueError: There is no network of that name.
+        OSError: It could not be downloaded.
+    """
+    if not is_published(name_or_url):
+        raise ValueError(
+            f"There is no published network {name_or_url}; there are {', '.join(NETWORKS)}. Or give a URL."
+        )
+    network = NETWORKS.get(name_or_url)
+    url, name = (network.url, network.file) if network else (name_or_url, _file_name(name_or_url))
+    remote = RemoteFile(name, url, size=None, sha256=None, option="--network")
+    folder = Path(cache_dir) / "networks"
+    if not find(remote, folder):
+        what = f"{name_or_url}, {network.description}" if network else "a network; its licence is its publisher's"
+        click.echo(f"Downloading {what}. From {url} to {folder / name}.", err=True)
+    return obtain(remote, folder)
+
+
+def _file_name(url):
+    """A name for the file at a URL, other than that of a file of the same name elsewhere."""
+    stem = re.sub(r"[^\w-]+", "_", Path(urlsplit(url).path).stem)[:80] or "network"
+    return f"{stem}-{hashlib.sha256(url.encode()).hexdigest()[:8]}.pkl"

@@ -1,0 +1,191 @@
+"""From seeds to pictures: latents, styles, noise and images of a trained generator."""
+
+import numpy as np
+import tensorflow as tf
+
+from stylegan_tf.images import to_uint8_rounded
+from stylegan_tf.replicas import distributed, strategy_of
+
+NOISES = ("fixed", "random", "off", "fine", "coarse")
+# Noise from this resolution on is called fine (Figure 5).
+_FINE = 64
+# Pixels of the images that a device makes at a time, where the user does not say, and the most images.
+_PIXELS, _MOST = 2**22, 64
+
+
+def latents(seeds, latent_size):
+    """Latents z of seeds, as the original draws them: published seeds show the published pictures.
+
+    Args:
+        seeds: Integers in [0, 2^32).
+        latent_size: Length of z.
+
+    Returns:
+        Standard normal, float32 [N, latent_size].
+    """
+    z = [np.random.RandomState(seed).randn(latent_size) for seed in seeds]
+    return np.array(z, np.float32).reshape(len(z), latent_size)
+
+
+def random_noise(shapes, seeds):
+    """Standard normal noise images, those of an image a function of its seed alone; the same on every device.
+
+    Args:
+        shapes: `noise_shapes` of a synthesis network.
+        seeds: int64 [N], not negative.
+
+    Returns:
+        A list of float32 [N, R, R, 1], one for each layer; None for a network without noise.
+    """
+    if not shapes:
+        return None
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    flat = tf.map_fn(
+        lambda seed: tf.random.stateless_normal([sum(sizes)], tf.stack([seed, 0]), alg="philox"),
+        seeds,
+        fn_output_signature=tf.float32,
+    )
+    parts = zip(tf.split(flat, sizes, axis=1), shapes, strict=True)
+    return [tf.reshape(part, [-1, *shape[-3:]]) for part, shape in parts]
+
+
+def first_fine_resolution(resolution):
+    """The lowest resolution whose noise is fine: 64 as in Figure 5, or half the full resolution if that is lower."""
+    return min(_FINE, resolution // 2)
+
+
+class Grown:
+    """A generator as it is while it grows: the images of its newest block, enlarged to the full resolution.
+
+    Args:
+        generator: `Generator` or `ProGANGenerator`.
+        resolution: Side of the images of the newest block.
+        fade: Weight of that block in [0, 1].
+
+    Attributes:
+        num_channels, dlatent_size: Those of its synthesis network.
+        noise_shapes: Shapes of a sample's noise images, [R, R, 1] each; empty without noise.
+    """
+
+    def __init__(self, generator, resolution, fade):
+        self.generator, self.newest, self.fade = generator, resolution, fade
+        self.num_channels = generator.synthesis.num_channels
+        self.dlatent_size = generator.synthesis.dlatent_size
+        self.noise_shapes = [shape[1:] for shape in generator.synthesis.noise_shapes]
+
+    def __getattr__(self, name):
+        return getattr(self.generator, name)
+
+    def synthesis(self, w, noise=None):
+        """Images of w, float [N, R, R, C], R the full resolution."""
+        images = self.generator.synthesis(w, noise=noise, resolution=self.newest, fade=self.fade)
+        factor = self.generator.resolution // self.newest
+        return tf.repeat(tf.repeat(images, factor, axis=1), factor, axis=2)
+
+
+class Sampler:
+    """What a generator makes, NumPy in and NumPy out, of any number of latents: a minibatch at a time, on the devices
+    of the strategy that the generator was made in.
+
+    Args:
+        generator: `Generator` or `ProGANGenerator`.
+        growth: (resolution, fade) of the newest block of a generator that has not finished growing; None if it has.
+        minibatch: Images at a time on each device; None: by the resolution.
+
+    Attributes:
+        resolution, num_channels: Side and colour channels of the images.
+        num_layers: Number of layers that take a style.
+        latent_size, label_size: Lengths of z and of a label.
+        noise_resolutions: Side of each layer's noise images, a list; empty without noise.
+        batch: Images at a time on all devices.
+    """
+
+    def __init__(self, generator, growth=None, minibatch=None):
+        self.generator = Grown(generator, *(growth or (generator.resolution, 1.0)))
+        self.resolution, self.num_channels = generator.resolution, self.generator.num_channels
+        self.num_layers = generator.num_layers
+        self.latent_size, self.label_size = generator.latent_size, generator.label_size
+        self.noise_resolutions = [shape[0] for shape in self.generator.noise_shapes]
+        strategy = strategy_of(generator)
+        self.replicas = strategy.num_replicas_in_sync
+        self.batch = self.replicas * (minibatch or max(1, min(_MOST, _PIXELS // self.resolution**2)))
+        self._mapping = distributed(strategy, lambda z, *labels: self.generator.mapping(z, *labels))
+        self._synthesis = {
+            noise: distributed(strategy, lambda w, *seeds, noise=noise: self._images(w, noise, *seeds))
+            for noise in NOISES
+        }
+
+    def mapping(self, z, labels=None):
+        """Styles w, float32 [N, num_layers, dlatent_size], not truncated.
+
+        Args:
+            z: float [N, latent_size].
+            labels: float [N, label_size]; None without conditioning.
+        """
+        arrays = [np.asarray(x, np.float32) for x in ((z,) if labels is None else (z, labels))]
+        return self._in_minibatches(self._mapping, arrays)
+
+    def truncate(self, w, psi=0.7, cutoff=8):
+        """Pulls styles, [N, num_layers, dlatent_size], towards their average; see `BaseGenerator.truncate`."""
+        return self.generator.truncate(tf.constant(w), psi, cutoff).numpy()
+
+    def synthesis(self, w, noise="fixed", noise_seeds=None):
+        """Images of styles.
+
+        Args:
+            w: float [N, num_layers, dlatent_size].
+            noise: What the layers add (Figure 5): "fixed": the stored noise images; "random": other ones for each
+                image; "off": none; "fine" or "coarse": the stored ones of the finer or the coarser layers only, divided
+                at `first_fine_resolution`.
+            noise_seeds: For "random": what an image's noise is drawn from, integers [N], not negative.
+
+        Returns:
+            uint8 [N, R, R, C], rounded to nearest.
+
+        Raises:
+            ValueError: The network is broken.
+        """
+        if noise not in NOISES:
+            raise ValueError(f"Noise must be one of {', '.join(NOISES)}; received {noise!r}.")
+        arrays = [np.asarray(w, np.float32)]
+        if noise == "random":
+            arrays.append(np.asarray(noise_seeds, np.int64))
+        return self._in_minibatches(self._synthesis[noise], arrays)
+
+    def _images(self, w, noise, seeds=None):
+        images = self.generator.synthesis(w, noise=self._noise(noise, seeds))
+        return to_uint8_rounded(tf.debugging.check_numerics(images, "images"))
+
+    def _noise(self, noise, seeds):
+        if noise == "random":
+            return random_noise(self.generator.noise_shapes, seeds)
+        stored = self.generator.generator.synthesis.noise_images
+        fine = first_fine_resolution(self.resolution)
+        kept = {
+            "fixed": lambda side: True,
+            "off": lambda side: False,
+            "fine": lambda side: side >= fine,
+            "coarse": lambda side: side < fine,
+        }[noise]
+        return [
+            tf.convert_to_tensor(image) if kept(side) else tf.zeros(image.shape)
+            for image, side in zip(stored, self.noise_resolutions, strict=True)
+        ]
+
+    def _in_minibatches(self, function, arrays):
+        count = len(arrays[0])
+        results = []
+        for start in range(0, count, self.batch):
+            parts = [x[start : start + self.batch] for x in arrays]
+            # Each device gets as many; what is made twice is dropped.
+            missing = -len(parts[0]) % self.replicas
+            parts = [np.concatenate([x, x[:1].repeat(missing, axis=0)]) for x in parts]
+            try:
+                results.append(function(*parts))
+            except tf.errors.InvalidArgumentError as error:
+                if "Tensor had" not in error.message:
+                    raise
+                raise ValueError(
+                    "The network is broken: it makes images with pixels that are not finite numbers; give another one."
+                ) from None
+        return np.concatenate(results)[:count]

@@ -1,0 +1,41 @@
+"""Requests that TensorFlow Serving sends to a model as it is loaded, so that users' first ones find it warm."""
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis.predict_pb2 import PredictRequest
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
+
+
+def warmup_inputs(function):
+    """Inputs for one image that every generator can take, {name: array [1, ...]}.
+
+    Args:
+        function: A concrete function of tensors with the names of `export.export_savedmodel`.
+    """
+    random = np.random.RandomState(0)
+    special = {"truncation_psi": lambda shape: np.full(shape, 0.7), "labels": lambda shape: np.eye(*shape)}
+    inputs = {}
+    for name, spec in function.structured_input_signature[1].items():
+        shape = (1, *spec.shape[1:])
+        # Seed 0: noise that is drawn takes the longer way.
+        usual = random.standard_normal if spec.dtype.is_floating else np.zeros
+        inputs[name] = special.get(name, usual)(shape).astype(spec.dtype.as_numpy_dtype)
+    return inputs
+
+
+def write_warmup(path, model, examples):
+    """Writes the TFRecord of PredictionLogs that Serving looks for in assets.extra/tf_serving_warmup_requests.
+
+    Args:
+        path: The file.
+        model: Name of the model.
+        examples: {signature: its inputs}.
+    """
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature, inputs in examples.items():
+            request = PredictRequest()
+            request.model_spec.name = model
+            request.model_spec.signature_name = signature
+            for name, value in inputs.items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+            writer.write(PredictionLog(predict_log=PredictLog(request=request)).SerializeToString())

@@ -1,0 +1,142 @@
+"""run_generator.py images, as users start it."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from tiny_generators import tiny_generator, tiny_run
+from tiny_training import ENVIRONMENT, ROOT
+
+import run_generator
+from dnnlib.cli import Seeds
+from dnnlib.images import read_text
+from stylegan_tf.network_files import load_generator
+from stylegan_tf.sampling import Sampler, latents
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("generator")
+    tiny_run(folder / "run", folder / "data")
+    return folder / "run"
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(run_generator.main, ["images", "--num-gpus=0", *map(str, arguments)])
+
+
+def make(*arguments):
+    result = invoke(*arguments)
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.stdout
+
+
+def pixels(path):
+    return np.asarray(Image.open(path)).astype(int)
+
+
+def test_images_of_a_run(run, tmp_path):
+    """In a process of its own; the newest snapshot, the defaults."""
+    command = [sys.executable, ROOT / "run_generator.py", "images", f"--network={run}", "--seeds=0-2, 33"]
+    result = subprocess.run(
+        [*command, "--outdir=pictures"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "4 of 4 images made; see pictures/index.html.\n"
+    network = run / "network-snapshot-000002" / "Gs.keras"
+    sampler = Sampler(load_generator(network))
+    w = sampler.truncate(sampler.mapping(latents([0, 1, 2, 33], 16)))
+    for seed, image in zip((0, 1, 2, 33), sampler.synthesis(w), strict=True):
+        path = tmp_path / "pictures" / f"seed{seed:04d}.png"
+        assert np.abs(pixels(path) - image).max() <= 1
+        assert read_text(path)["network"] == str(network)
+
+
+def test_options(run, tmp_path):
+    snapshot = run / "network-snapshot-000001"
+    options = ["--truncation-psi=-0.5", "--truncation-cutoff=2", "--noise=off", "--minibatch=1", "--precision=fp32"]
+    assert make(f"--network={snapshot}", "--seeds=5,6", f"--outdir={tmp_path}", *options).startswith("2 of 2 images")
+    # This snapshot was growing.
+    sampler = Sampler(load_generator(snapshot / "Gs.keras"), growth=(8, 0.5))
+    w = sampler.truncate(sampler.mapping(latents([5, 6], 16)), -0.5, 2)
+    for seed, image in zip((5, 6), sampler.synthesis(w, "off"), strict=True):
+        assert np.abs(pixels(tmp_path / f"seed{seed:04d}.png") - image).max() <= 1
+    assert make(f"--network={snapshot}", "--seeds=5-7", f"--outdir={tmp_path}", *options).startswith("1 of 3 images")
+
+
+def test_precision(run, tmp_path):
+    make(f"--network={run}", "--seeds=1", f"--outdir={tmp_path / 'fp32'}")
+    make(f"--network={run}", "--seeds=1", f"--outdir={tmp_path / 'bf16'}", "--precision=bf16")
+    difference = np.abs(pixels(tmp_path / "fp32" / "seed0001.png") - pixels(tmp_path / "bf16" / "seed0001.png"))
+    assert 0 < difference.max() < 30 and difference.mean() < 3
+
+
+def test_psi_0_gives_one_image(run, tmp_path):
+    make(f"--network={run}", "--seeds=0-3", f"--outdir={tmp_path}", "--truncation-psi=0")
+    images = [pixels(tmp_path / f"seed{seed:04d}.png") for seed in range(4)]
+    assert all(np.array_equal(image, images[0]) for image in images) and images[0].std() > 0
+
+
+def test_noise(run, tmp_path):
+    """Fixed noise repeats bit for bit, random noise too, as it is that of the seed; without, the image is another."""
+    files = {}
+    for noise in ("fixed", "off", "random"):
+        for again in (1, 2):
+            outdir = tmp_path / f"{noise}{again}"
+            make(f"--network={run}", "--seeds=3", f"--outdir={outdir}", f"--noise={noise}")
+            files[noise, again] = (outdir / "seed0003.png").read_bytes()
+        assert files[noise, 1] == files[noise, 2]
+    assert len({files[noise, 1] for noise in ("fixed", "off", "random")}) == 3
+
+
+def test_classes(tmp_path):
+    tiny_generator(label_size=3).save(tmp_path / "Gs.keras")
+    make(f"--network={tmp_path / 'Gs.keras'}", "--seeds=0,1", "--class=1", f"--outdir={tmp_path}")
+    assert [read_text(tmp_path / f"seed000{seed}.png")["class"] for seed in (0, 1)] == ["1", "1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--seeds=1-"], ["'--seeds'", "'1-' is no list of seeds such as 0-24,33."]),
+        (["--seeds=5-3"], ["'--seeds'", "the range 5-3 is empty"]),
+        (["--seeds=4294967296"], ["4294967296 is no seed; they are whole numbers from 0 to 4294967295"]),
+        (["--seeds=0-999999999"], ["1,000,000,000 seeds are too many; at most 1,000,000"]),
+        (["--seeds=0", "--truncation-psi=nan"], ["nan is no finite number"]),
+        (["--seeds=0", "--noise=none"], ["'none' is not one of"]),
+        (["--seeds=0", "--class=0"], ["The network has no classes; leave --class out."]),
+        (["--seeds=0", "--network={folder}/nowhere"], ["nowhere does not exist; give a run, a snapshot", "ffhq-1024"]),
+        (["--seeds=0", "--network={folder}/damaged.keras"], ["damaged.keras is damaged"]),
+        (["--seeds=0", "--network={folder}/damaged.pkl"], ["damaged.pkl"]),
+        (["--seeds=0", "--num-gpus=99"], ["--num-gpus=99 is more than the"]),
+        (["--seeds=0", "--outdir={folder}/damaged.keras"], ["damaged.keras", "cannot be used"]),
+        (["--network=x"], ["Missing option '--seeds'"]),
+    ],
+)
+def test_wrong_input(run, tmp_path, options, words):
+    for name in ("damaged.keras", "damaged.pkl"):
+        (tmp_path / name).write_bytes(b"PK\x03\x04")
+    given = [option.format(folder=tmp_path) for option in options]
+    result = invoke(f"--network={run}", f"--outdir={tmp_path / 'pictures'}", *given)
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 1 and all(word in result.stderr for word in words), result.stderr
+    assert not (tmp_path / "pictures").exists()
+
+
+def test_ctrl_c(run, tmp_path, monkeypatch):
+    def interrupted(self, w, noise, seeds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Sampler, "synthesis", interrupted)
+    result = invoke(f"--network={run}", "--seeds=0", f"--outdir={tmp_path}")
+    assert result.exit_code == 130
+    assert not list(tmp_path.iterdir())
+
+
+def test_seeds():
+    assert Seeds()("0-3,33") == [0, 1, 2, 3, 33]
+    assert Seeds()(" 7 , 4294967295") == [7, 2**32 - 1]
+    assert Seeds(most=3)("1-3") == [1, 2, 3]

@@ -1,0 +1,51 @@
+"""The generation benchmark runs, from saving a network to its last line."""
+
+import functools
+import json
+
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+from tiny_generators import SIZES
+
+from benchmarks import generation_speed
+from benchmarks.convolutions import count_flops
+from stylegan_tf.networks import Generator
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Tasks run in this process, on a tiny network, and the best convolution is not measured."""
+
+    def alone(task, *arguments):
+        return json.loads(json.dumps(generation_speed.TASKS[task](*json.loads(json.dumps(arguments)))))
+
+    monkeypatch.setattr(generation_speed, "alone", alone)
+    monkeypatch.setattr(generation_speed, "Generator", functools.partial(Generator, **SIZES))
+    monkeypatch.setattr(generation_speed, "best_rate", lambda dtype: 1e9)
+
+
+def test_table(here):
+    options = ["--resolution=8", "--minibatch=2", "--precision=bf16", "--seconds=0"]
+    memory = ["--memory-resolution=8", "--memory-images=3"]
+    result = CliRunner().invoke(generation_speed.main, options + memory, catch_exceptions=False)
+    header, *lines = result.stdout.split("\n\n")[0].splitlines()
+    assert header == generation_speed.HEADER
+    assert [line.split()[:4] for line in lines] == [["8", "2", "bf16", call] for call in ("direct", "SavedModel")]
+    for line in lines:
+        load, first, seconds = (float(line.split()[column]) for column in (4, 6, 8))
+        # Loading and tracing take longer than a tiny network's images.
+        assert load > seconds > 0 and first > seconds
+    assert result.stdout.splitlines()[-1].split()[:2] == ["3", "images"]
+
+
+def test_operations_of_a_convolution_and_its_gradient():
+    kernel = tf.zeros([3, 3, 4, 5])
+
+    @tf.function
+    def both(x):
+        y = tf.nn.conv2d(x, kernel, 2, "SAME")
+        return y, tf.gradients(y, x)
+
+    one = 2 * (3 * 3 * 4 * 5) * (2 * 8 * 8)
+    assert count_flops(both.get_concrete_function(tf.zeros([2, 16, 16, 4]))) == 2 * one
