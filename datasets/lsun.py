@@ -14,10 +14,10 @@ import pathlib
 import numpy as np
 
 from datasets.errors import DatasetError
-from datasets.optional import import_optional
 from datasets.pictures import crop_center, read_picture, resize
 from datasets.pyramid import check_image_shape
 from datasets.source import Source
+from dnnlib.optional import import_optional
 
 _PAGE = "https://www.yf.io/p/lsun"
 # Part of a file that may be missing at its end. LSUN's were only ever appended to; ours.

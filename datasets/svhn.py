@@ -12,8 +12,8 @@ import pathlib
 import numpy as np
 
 from datasets.errors import DatasetError
-from datasets.optional import import_optional
 from datasets.source import Source
+from dnnlib.optional import import_optional
 
 _PAGE = "http://ufldl.stanford.edu/housenumbers/"
 

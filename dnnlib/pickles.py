@@ -91,7 +91,8 @@ def read_pickle(path, records=(), dicts=()):
     except _Refusal as refusal:
         raise ValueError(f"{path} contains {refusal}, which is not data; nothing of it was run.") from None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error) as error:
-        raise ValueError(f"{path} is damaged or no pickle ({shown(error)}); download it again.") from None
+        reason = "it refers to something that is not in it" if isinstance(error, LookupError) else shown(error)
+        raise ValueError(f"{path} is damaged or no pickle ({reason}); download it again.") from None
 
 
 def shown(value):

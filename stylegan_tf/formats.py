@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from datasets.optional import import_optional
 from dnnlib.files import atomic_file
+from dnnlib.optional import import_optional
 from stylegan_tf.model_card import architecture
 from stylegan_tf.pretrained import export_variables
 from stylegan_tf.sampling import Grown

@@ -1,8 +1,6 @@
-"""Packages that only some sources need: imported when they are, so that nobody else has to install them."""
+"""Packages that only some formats need: imported when they are, so that nobody else has to install them."""
 
 import importlib
-
-from datasets.errors import DatasetError
 
 
 def import_optional(module, purpose):
@@ -13,10 +11,10 @@ def import_optional(module, purpose):
         purpose: What needs it, the beginning of a sentence: "Reading LSUN's databases".
 
     Raises:
-        DatasetError: It is not installed; the message has the line that installs it.
+        ValueError: It is not installed; the message has the line that installs it.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        raise DatasetError(f"{purpose} needs the package {package}. Install it: pip install {package}.") from error
+        raise ValueError(f"{purpose} needs the package {package}. Install it: pip install {package}.") from error
