@@ -12,8 +12,9 @@ from tiny_training import ENVIRONMENT, ROOT
 
 import run_generator
 from dnnlib.cli import Seeds
-from dnnlib.images import read_text
+from dnnlib.images import read_text, to_uint8_rounded
 from stylegan_tf.network_files import load_generator
+from stylegan_tf.pretrained import load_pickle
 from stylegan_tf.sampling import Sampler, latents
 
 
@@ -90,6 +91,18 @@ def test_noise(run, tmp_path):
             files[noise, again] = (outdir / "seed0003.png").read_bytes()
         assert files[noise, 1] == files[noise, 2]
     assert len({files[noise, 1] for noise in ("fixed", "off", "random")}) == 3
+
+
+def test_a_pickle_of_the_original(tmp_path):
+    """Its Gs; a network with classes, which seeds take in turn."""
+    path = ROOT / "tests/reference/data/networks-stylegan1-labels.pkl"
+    make(f"--network={path}", "--seeds=0-3", f"--outdir={tmp_path}")
+    Gs = load_pickle(path)[2]
+    expected = Gs(latents(range(4), Gs.latent_size), np.eye(3, dtype="float32")[[0, 1, 2, 0]])
+    for seed, image in enumerate(to_uint8_rounded(expected)):
+        path = tmp_path / f"seed{seed:04d}.png"
+        assert np.abs(pixels(path) - image).max() <= 1
+        assert read_text(path)["class"] == str(seed % 3)
 
 
 def test_classes(tmp_path):
