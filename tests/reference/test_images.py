@@ -91,7 +91,7 @@ def test_save_image_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch):
     save_image(path, np.zeros((4, 4, 3), np.uint8))
     before = path.read_bytes()
 
-    def disk_full(self, file, format):
+    def disk_full(self, file, **options):
         file.write_bytes(b"half an image")
         raise OSError("No space left on device")
 
