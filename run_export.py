@@ -15,7 +15,7 @@ from dnnlib.cli import Command, one_line_errors
 from stylegan_tf.export import export_savedmodel, version_folder
 from stylegan_tf.formats import export_keras, export_onnx, export_weights
 from stylegan_tf.model_card import network_facts
-from stylegan_tf.network_files import find_targets, load_generator
+from stylegan_tf.network_files import find_targets, open_target
 from stylegan_tf.sampling import Grown
 
 # What writes a file, and which options it takes.
@@ -65,8 +65,8 @@ def main(context, network, output, form, version, max_batch, truncation_cutoff, 
     if dry_run:
         click.echo(json.dumps({"format": form, "path": str(path), "network": facts}, indent=2))
         return
-    generator = load_generator(target.path)
-    grown = Grown(generator, *(target.growth or (generator.resolution, 1.0)))
+    generator, growth = open_target(target)
+    grown = Grown(generator, *(growth or (generator.resolution, 1.0)))
     export(grown, output, facts=facts, **{name: settings[name] for name in taken})
     click.echo(f"{path}: {megabytes(path):.1f} MB, {form} of {target.path}")
     if form == "savedmodel":

@@ -14,7 +14,7 @@ from dnnlib.videos import check_video
 from stylegan_tf.convergence import write_convergence
 from stylegan_tf.figures import noise_components, noise_detail, style_mixing, truncation, uncurated
 from stylegan_tf.gallery import Look, write_images
-from stylegan_tf.network_files import find_targets, load_generator
+from stylegan_tf.network_files import find_targets, open_target
 from stylegan_tf.paper_figures import PAPER, Figure, paper_set, save_paper_figures
 from stylegan_tf.sampling import NOISES, Sampler
 from stylegan_tf.training.devices import count_gpus, make_strategy
@@ -63,8 +63,8 @@ def open_sampler(network, num_gpus, minibatch, precision, cache_dir):
     target = find_targets(network, cache_dir=cache_dir)[-1]
     use_precision(precision)
     with make_strategy(count_gpus() if num_gpus is None else num_gpus, Hosts()).scope():
-        generator = load_generator(target.path, dtype_policy(precision))
-    return Sampler(generator, target.growth, minibatch), str(target.path)
+        generator, growth = open_target(target, dtype_policy(precision))
+    return Sampler(generator, growth, minibatch), str(target.path)
 
 
 @main.command("images")

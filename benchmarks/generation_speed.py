@@ -152,7 +152,8 @@ def measure(generate, precision, seconds, profile):
 def measure_memory(folder, count):
     """Makes so many images with run_generator.py; this process' peak memory in MiB."""
     options = [f"--network={folder}/network.keras", f"--seeds=0-{count - 1}", f"--outdir={folder}/{count}"]
-    run_generator(["images", *options], standalone_mode=False)
+    # No more at a time for many images than for few.
+    run_generator(["images", "--minibatch=8", *options], standalone_mode=False)
     # ru_maxrss would count what was inherited from the process that started this one.
     return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 2**10
 

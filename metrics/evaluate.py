@@ -17,7 +17,7 @@ from metrics.networks import files_of
 from metrics.options import Options, options_of
 from metrics.rows import CACHE_VERSION
 from metrics.session import Session, digest
-from stylegan_tf.network_files import find_targets, load_generator
+from stylegan_tf.network_files import find_targets, open_target
 from stylegan_tf.presets import is_mirrored
 from stylegan_tf.training.devices import make_strategy
 from stylegan_tf.training.hosts import Hosts
@@ -117,9 +117,9 @@ def evaluate(request):
     rows = []
     for target in request.targets:
         with strategy.scope():
-            generator = load_generator(target.path)
+            generator, growth = open_target(target)
         dataset = open_fitting(request, generator)
-        with Session(generator, dataset, request.options, target.growth) as session:
+        with Session(generator, dataset, request.options, growth) as session:
             rows.append((target.name, measure(request, target, session)))
     click.echo("\n".join(table(rows)))
 

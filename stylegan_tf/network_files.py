@@ -13,6 +13,7 @@ from stylegan_tf.configs import TrainingConfig, from_dict
 from stylegan_tf.networks import Generator, ProGANGenerator
 from stylegan_tf.pretrained import load_pickle
 from stylegan_tf.published import NETWORKS, is_published, obtain_network
+from stylegan_tf.schedule import growth_at
 
 SNAPSHOT = r"network-snapshot-(\d{6,})"
 
@@ -106,6 +107,15 @@ def read_target(path):
     return Target(path, run if (run / "config.json").exists() else path.parent, config, growth, kimg)
 
 
+def open_target(target, dtype="float32"):
+    """The generator of a Target, and (resolution, fade) of its newest block, None if it is grown or that is not known.
+
+    See `load_generator`. A pickle knows its growth itself.
+    """
+    generator, growth = _load(target.path, dtype)
+    return generator, target.growth or growth
+
+
 def load_generator(path, dtype="float32"):
     """Opens a generator; call it in the scope of the strategy whose devices are to work.
 
@@ -117,15 +127,22 @@ def load_generator(path, dtype="float32"):
     Raises:
         ValueError: The file is damaged, or it is no generator.
     """
-    path = Path(path)
+    return _load(Path(path), dtype)[0]
+
+
+def _load(path, dtype):
+    """(generator, its growth as far as the file itself tells)."""
+    growth = None
     network = open_pickle(path)[-1] if path.suffix == ".pkl" else open_network(path, "give another one")
     if not isinstance(network, Generator | ProGANGenerator):
         raise ValueError(f"{path} is a {type(network).__name__}, no generator; give Gs.keras of a snapshot.")
+    if path.suffix == ".pkl" and network.pickled_lod:
+        growth = growth_at(network.pickled_lod, network.resolution)
     if network.dtype_policy.name == dtype:
-        return network
+        return network, growth
     exact = type(network).from_config(network.get_config() | {"dtype": dtype})
     exact.set_weights(network.get_weights())
-    return exact
+    return exact, growth
 
 
 def open_pickle(path):

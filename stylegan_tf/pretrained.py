@@ -4,6 +4,7 @@
 and dense layers beside a 4 x 4 image are permuted, since the original flattens it in C, H, W order.
 """
 
+import math
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -62,7 +63,7 @@ class Variable(NamedTuple):
 def load_pickle(path_or_url, cache_dir="cache"):
     """Opens a pickle of the original's networks; the file is read as data, and nothing in it is run.
 
-    How far a network has grown (its `lod`) is an argument of ours, and not kept.
+    How far a network has grown is an argument of ours; each has, as `pickled_lod`, the `lod` that it had in the file.
 
     Args:
         path_or_url: A file; or, where there is none of that name, an http(s) URL or a name in `published.NETWORKS`.
@@ -102,11 +103,21 @@ def _build(path, pickled):
         name = pickled.name if re.fullmatch(r"[A-Za-z]\w{0,63}", pickled.name, re.ASCII) else None
         network = NETWORKS[function](**arguments, name=name)
         load_variables(network, variables)
+        network.pickled_lod = _lod(network, variables)
     except ValueError as error:
         raise ValueError(
             f"{path} cannot be used: it holds a network {function} that is inconsistent. {error}"
         ) from None
     return network
+
+
+def _lod(network, variables):
+    """The level of detail that a network stood at in a file; 0 if it has none."""
+    lod = float(variables.get("lod", 0))
+    most = math.log2(getattr(network, "resolution", 4)) - 2
+    if not 0 <= lod <= most:
+        raise ValueError(f"Its lod must be from 0 to {most:.0f}; it is {lod}.")
+    return lod
 
 
 def load_variables(network, arrays):

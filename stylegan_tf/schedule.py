@@ -113,11 +113,11 @@ def training_schedule(
     }
     kimg = images_seen / 1000
     lod = level_of_detail(kimg, full_level - first_level, lod_training_kimg, lod_transition_kimg)
-    current = resolution >> math.floor(lod)
+    current, fade = growth_at(lod, resolution)
     rampup = min(kimg / lrate_rampup_kimg, 1.0) if lrate_rampup_kimg > 0 else 1.0
     return Phase(
         resolution=current,
-        fade=1.0 - (lod - math.floor(lod)),
+        fade=fade,
         lod=lod,
         minibatch=minibatches[current],
         G_lrate=tables["G_lrate_dict"].get(current, G_lrate_base) * rampup,
@@ -134,6 +134,11 @@ def level_of_detail(kimg, initial_lod, training_kimg, transition_kimg):
     if transition_kimg > 0:
         lod -= max(kimg - phases * phase_kimg - training_kimg, 0.0) / transition_kimg
     return max(lod, 0.0)
+
+
+def growth_at(lod, resolution):
+    """The resolution of the newest block at a level of detail, and its weight in (0, 1]; see `Phase`."""
+    return resolution >> math.floor(lod), 1.0 - (lod - math.floor(lod))
 
 
 def minibatch_size(resolution, num_gpus, base, sizes, max_per_gpu):

@@ -10,7 +10,7 @@ from tiny_generators import SIZES, tiny_generator
 
 from stylegan_tf import network_files
 from stylegan_tf.configs import TrainingConfig, to_dict
-from stylegan_tf.network_files import find_targets, load_generator
+from stylegan_tf.network_files import find_targets, load_generator, open_target
 from stylegan_tf.networks import MappingNetwork
 from stylegan_tf.pretrained import load_pickle
 
@@ -117,6 +117,22 @@ def test_a_pickle(tmp_path):
     for ours, theirs in zip(Gs.variables, expected.variables, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert load_generator(target.path, "mixed_bfloat16").dtype_policy.name == "mixed_bfloat16"
+
+
+def test_a_pickle_knows_its_growth(tmp_path, monkeypatch):
+    generator = tiny_generator(resolution=16)
+    monkeypatch.setattr(network_files, "load_pickle", lambda path: generator)
+    (tmp_path / "G.pkl").touch()
+    (target,) = find_targets(tmp_path / "G.pkl")
+    for generator.pickled_lod, growth in ((0.0, None), (0.75, (16, 0.25)), (1.0, (8, 1.0)), (1.75, (8, 0.25))):
+        assert open_target(target) == (generator, growth)
+    assert open_target(target, "mixed_bfloat16")[1] == (8, 0.25)
+
+
+def test_the_growth_of_a_snapshot(tmp_path):
+    save_snapshot(tmp_path / "snapshot")
+    tiny_generator().save(tmp_path / "snapshot" / "Gs.keras")
+    assert open_target(find_targets(tmp_path / "snapshot")[0])[1] == (16, 0.25)
 
 
 @pytest.mark.parametrize("source", ["ffhq-1024", "https://example.org/networks/faces.pkl"])

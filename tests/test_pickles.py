@@ -231,6 +231,22 @@ def test_parts_of_a_generator(load, G):
     assert isinstance(load(components["synthesis"]), SynthesisNetwork)
 
 
+def test_growth(load):
+    """A network that has not finished growing says where it stood."""
+    arguments = dict(G_ARGUMENTS, resolution=16)
+    state = state_of(Generator(**arguments), "G_style", arguments)
+    variables = dict(state["variables"])
+
+    def with_lod(lod):
+        return load(Network(**state | {"variables": list((variables | {"lod": np.float32(lod)}).items())}))
+
+    assert with_lod(0).pickled_lod == 0
+    assert with_lod(1.75).pickled_lod == 1.75
+    for lod in (-0.5, 2.5, np.nan, np.inf):
+        with pytest.raises(ValueError, match=r"^\S+ cannot be used: .* Its lod must be from 0 to 2; it is \S+\.$"):
+            with_lod(lod)
+
+
 class Call:
     """Is pickled as a call of a function."""
 

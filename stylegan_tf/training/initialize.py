@@ -9,6 +9,7 @@ import keras
 
 from stylegan_tf.network_files import find_snapshots, open_network, open_pickle
 from stylegan_tf.published import is_published, obtain_network
+from stylegan_tf.schedule import growth_at
 
 NETWORKS = ("G", "D", "Gs")
 
@@ -168,7 +169,8 @@ def initial_resolution(source):
         ValueError: `source` holds no networks, or a snapshot's training.json is missing or damaged.
     """
     if find_pickle(source):
-        return load_networks(source)["Gs"].resolution
+        Gs = load_networks(source)["Gs"]
+        return growth_at(Gs.pickled_lod, Gs.resolution)[0]
     path = find_snapshot(source) / "training.json"
     try:
         resolution = json.loads(path.read_text())["resolution"]
