@@ -8,11 +8,9 @@ import pathlib
 import shlex
 import time
 
-# Hides TensorFlow's start-up messages, which a CPU user would take for errors; 0 shows them.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import click
 
+import dnnlib.quiet_tensorflow  # noqa: F401
 from datasets import alignment, celeba, cifar, ffhq, hdf5, images, lsun, mnist, reshard, svhn, views
 from datasets import verify as verification
 from datasets.convert import create_dataset, plan_dataset

@@ -1,15 +1,11 @@
 """Trains attribute classifiers for linear separability: python run_classifiers.py --dataset=celebahq --num-gpus=8"""
 
 import json
-import os
-
-# Hides TensorFlow's start-up messages, which a CPU user would take for errors; 0 shows them.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 from dataclasses import asdict, replace
 
 import click
 
+import dnnlib.quiet_tensorflow  # noqa: F401
 from datasets.opening import open_dataset
 from dnnlib.cli import Command, one_line_errors
 from metrics.attribute_classifier import classifiers_folder

@@ -1,16 +1,12 @@
 """Exports a network: python run_export.py --network=results/00000-digits-f-cpu --output=serving/models/stylegan"""
 
 import json
-import os
-
-# Hides TensorFlow's start-up messages, which a CPU user would take for errors; 0 shows them.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
+import dnnlib.quiet_tensorflow  # noqa: F401
 from dnnlib.cli import Command, one_line_errors
 from stylegan_tf.export import export_savedmodel, version_folder
 from stylegan_tf.formats import export_keras, export_onnx, export_weights

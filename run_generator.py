@@ -1,14 +1,10 @@
 """Pictures of a trained network: python run_generator.py images --network=results/00000-digits-f-cpu --seeds=0-24"""
 
-import os
-
-# Hides TensorFlow's start-up messages, which a CPU user would take for errors; 0 shows them.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 from pathlib import Path
 
 import click
 
+import dnnlib.quiet_tensorflow  # noqa: F401
 from dnnlib.cli import Finite, Group, Numbers, Seeds, one_line_errors, options
 from dnnlib.videos import check_video
 from stylegan_tf.convergence import write_convergence
@@ -46,7 +42,10 @@ network_options = options(
     click.option("--cache-dir", default="cache", help="Folder of downloaded networks."),
 )
 psi_option = click.option(
-    "--truncation-psi", "psi", type=Finite(), default=0.7, help="Strength of truncation; 1: none."
+    "--truncation-psi",
+    "psi",
+    type=Finite(),
+    help="Strength of truncation; 1: none.  [default: 0.7; 1 for networks without styles]",
 )
 cutoff_option = click.option(
     "--truncation-cutoff", "cutoff", type=click.IntRange(min=0), default=8, help="Layers that are truncated."
@@ -67,6 +66,13 @@ def open_sampler(network, num_gpus, minibatch, precision, cache_dir):
     return Sampler(generator, growth, minibatch), str(target.path)
 
 
+def make_look(sampler, network, psi=None, **look):
+    """The Look of a user's options; without a psi, the usual one of the paper's figures."""
+    # Progressive GAN, and configurations without a mapping network, have no average worth going to.
+    usual = 0.7 if sampler.num_layers > 1 else 1.0
+    return Look(network, usual if psi is None else psi, **look)
+
+
 @main.command("images")
 @network_options
 @click.option("--seeds", type=Seeds(), required=True, help="Such as 0-24,33: an image each.")
@@ -79,7 +85,8 @@ def images(seeds, outdir, psi, cutoff, noise, label, **given):
     goes on when it is given again.
     """
     sampler, network = open_sampler(**given)
-    made = write_images(sampler, Look(network, psi, cutoff, noise, label), seeds, outdir)
+    look = make_look(sampler, network, psi, cutoff=cutoff, noise=noise, label=label)
+    made = write_images(sampler, look, seeds, outdir)
     click.echo(f"{made} of {len(set(seeds))} images made; see {outdir / 'index.html'}.")
 
 
@@ -99,11 +106,11 @@ def save_figure(figure, outdir, given, **look):
         figure: Figure.
         outdir: Path.
         given: Arguments of `open_sampler`.
-        **look: Those of `Look`, besides the network.
+        **look: Those of `make_look`.
     """
     sampler, network = open_sampler(**given)
     path = outdir / f"{figure.name}.png"
-    figure.save(path, sampler, Look(network, **look))
+    figure.save(path, sampler, make_look(sampler, network, **look))
     click.echo(path)
 
 
@@ -219,7 +226,7 @@ def make_figures(name, outdir, label, **given):
         target = find_targets(given["network"], cache_dir=given["cache_dir"])[-1]
         name = paper_set(target.config.dataset if target.config else target.path.name)
     sampler, network = open_sampler(**given)
-    for path, reason in save_paper_figures(sampler, Look(network, label=label), name, outdir):
+    for path, reason in save_paper_figures(sampler, make_look(sampler, network, label=label), name, outdir):
         click.echo(f"{path} is left out: {reason}" if reason else path)
 
 
@@ -258,7 +265,7 @@ def make_interpolation(
     path = outdir / f"interpolation.{suffix}"
     check_video(path, fps)
     sampler, network = open_sampler(**given)
-    look = Look(network, psi, cutoff, noise, label)
+    look = make_look(sampler, network, psi, cutoff=cutoff, noise=noise, label=label)
     Interpolation(sampler, look, seeds, round(seconds * fps), space=space, loop=loop, grid=grid).save(path, fps, scale)
     click.echo(path)
 

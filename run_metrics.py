@@ -1,13 +1,10 @@
 """Measures networks: python run_metrics.py --metric=ls --network=results/00000-digits-f-cpu"""
 
 import json
-import os
-
-# Hides TensorFlow's start-up messages, which a CPU user would take for errors; 0 shows them.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
 
+import dnnlib.quiet_tensorflow  # noqa: F401
 from dnnlib.cli import INTERRUPTED, Command, one_line_errors
 from metrics import METRICS
 from metrics.evaluate import PAPER, evaluate, resolve

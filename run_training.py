@@ -1,14 +1,11 @@
 """Trains a StyleGAN: python run_training.py --dataset=ffhq --num-gpus=8"""
 
 import json
-import os
 from functools import partial
-
-# Hides TensorFlow's start-up messages, which a CPU user would take for errors; 0 shows them.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
 
+import dnnlib.quiet_tensorflow  # noqa: F401
 from datasets.errors import DatasetError
 from dnnlib.cli import Command, fail
 from dnnlib.run_dir import find_run_dir

@@ -25,7 +25,7 @@ from stylegan_tf.pickled_networks import read_networks
 from stylegan_tf.published import is_published, obtain_network
 
 # Which of the original's functions builds which of our networks.
-NETWORKS = {
+CLASSES = {
     "D_basic": Discriminator,
     "D_paper": ProGANDiscriminator,
     "G_mapping": MappingNetwork,
@@ -94,14 +94,14 @@ def load_pickle(path_or_url, cache_dir="cache"):
 def _build(path, pickled):
     """Our network for a PickledNetwork."""
     function, variables = pickled.function, pickled.variables
-    if function not in NETWORKS:
+    if function not in CLASSES:
         raise ValueError(f"{path} cannot be used: it holds a network {function}, which this project does not build.")
     try:
         architecture = {key: value for key, value in pickled.arguments.items() if key not in behaviour_arguments}
-        arguments = constructor_arguments(NETWORKS[function], architecture, variables)
+        arguments = constructor_arguments(CLASSES[function], architecture, variables)
         # Keras allows less in a name than a file.
         name = pickled.name if re.fullmatch(r"[A-Za-z]\w{0,63}", pickled.name, re.ASCII) else None
-        network = NETWORKS[function](**arguments, name=name)
+        network = CLASSES[function](**arguments, name=name)
         load_variables(network, variables)
         network.pickled_lod = _lod(network, variables)
     except ValueError as error:

@@ -14,6 +14,7 @@ import run_generator
 from dnnlib.cli import Seeds
 from dnnlib.images import read_text, to_uint8_rounded
 from stylegan_tf.network_files import load_generator
+from stylegan_tf.networks import ProGANGenerator
 from stylegan_tf.pretrained import load_pickle
 from stylegan_tf.sampling import Sampler, latents
 
@@ -47,6 +48,7 @@ def test_images_of_a_run(run, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout == "4 of 4 images made; see pictures/index.html.\n"
+    assert not result.stderr
     network = run / "network-snapshot-000002" / "Gs.keras"
     sampler = Sampler(load_generator(network))
     w = sampler.truncate(sampler.mapping(latents([0, 1, 2, 33], 16)))
@@ -103,6 +105,15 @@ def test_a_pickle_of_the_original(tmp_path):
         path = tmp_path / f"seed{seed:04d}.png"
         assert np.abs(pixels(path) - image).max() <= 1
         assert read_text(path)["class"] == str(seed % 3)
+
+
+def test_networks_without_styles_are_not_truncated(tmp_path):
+    ProGANGenerator(8, 1, latent_size=6, fmap_base=32, fmap_max=8).save(tmp_path / "Gs.keras")
+    network = f"--network={tmp_path / 'Gs.keras'}"
+    make(network, "--seeds=1", f"--outdir={tmp_path}")
+    assert read_text(tmp_path / "seed0001.png")["truncation psi"] == "1 on the first 8 layers"
+    make(network, "--seeds=1", f"--outdir={tmp_path / 'none'}", "--truncation-psi=1")
+    assert np.array_equal(pixels(tmp_path / "seed0001.png"), pixels(tmp_path / "none" / "seed0001.png"))
 
 
 def test_classes(tmp_path):

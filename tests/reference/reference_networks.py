@@ -1,23 +1,6 @@
 """Our networks, built from what a reference vector says about the reference's."""
 
-from stylegan_tf.networks import (
-    Discriminator,
-    Generator,
-    MappingNetwork,
-    ProGANDiscriminator,
-    ProGANGenerator,
-    SynthesisNetwork,
-)
-from stylegan_tf.pretrained import behaviour_arguments, load_variables
-
-CLASSES = {
-    "D_basic": Discriminator,
-    "D_paper": ProGANDiscriminator,
-    "G_mapping": MappingNetwork,
-    "G_paper": ProGANGenerator,
-    "G_style": Generator,
-    "G_synthesis": SynthesisNetwork,
-}
+from stylegan_tf.pretrained import CLASSES, behaviour_arguments, load_variables
 
 
 def build(func, static_kwargs):
