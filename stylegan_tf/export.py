@@ -92,7 +92,8 @@ def make_signatures(generator, max_batch, truncation_cutoff):
 
     @tf.function(autograph=False)
     def styles(latents, labels=None):
-        return generator.mapping(latents, labels)
+        # Which says to clients what not every version of Keras finds out.
+        return tf.ensure_shape(generator.mapping(latents, labels), w["w"].shape)
 
     @tf.function(autograph=False)
     def images(w, noise_seed):
