@@ -8,9 +8,11 @@ import functools
 import os
 import sys
 
-# The server computes; TensorFlow's start-up messages about this machine would only mislead.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import dnnlib.quiet_tensorflow  # noqa: F401
+
+# isort: split
 
 import click
 import grpc

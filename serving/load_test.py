@@ -7,8 +7,11 @@ their latency is not; the first one is printed.
 import os
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import dnnlib.quiet_tensorflow  # noqa: F401
+
+# isort: split
 
 import itertools
 import threading

@@ -284,6 +284,7 @@ def tables(folder, two_devices):
         ("attributes", dict(rtol=1e-4, atol=1e-3)),
         # Roots of the distances, to which rounding adds about the same whatever their size.
         ("ppl_zfull", dict(atol=0.03)),
+        ("pictures", dict(atol=1)),
     ],
 )
 def test_two_devices(tables, run, table, tolerance):

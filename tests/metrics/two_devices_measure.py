@@ -1,4 +1,4 @@
-"""Rows of a network's samples, computed on one and on two logical CPUs, for test_measuring.py.
+"""Rows of a network's samples, and pictures, computed on one and on two logical CPUs, for test_measuring.py.
 
 python tests/metrics/two_devices_measure.py FOLDER    # with data/tiny, classifiers, inception.pb, vgg16.pth, lpips.pth
 
@@ -23,6 +23,7 @@ from metrics.inception import Inception
 from metrics.lpips import LPIPS
 from metrics.options import Options
 from metrics.session import Session
+from stylegan_tf.sampling import Sampler, latents
 
 # Divisible by none of the minibatches of all devices together.
 COUNT = 20
@@ -41,6 +42,14 @@ class Recording(Session):
         return rows
 
 
+def pictures(generator, minibatch):
+    """Images with random noise as run_generator.py makes them, [COUNT, pixels]."""
+    sampler = Sampler(generator, minibatch=minibatch)
+    labels = np.resize(np.eye(generator.label_size), (COUNT, generator.label_size))
+    w = sampler.mapping(latents(range(COUNT), generator.latent_size), labels)
+    return sampler.synthesis(w, "random", range(COUNT)).reshape(COUNT, -1).astype("float32")
+
+
 def compute(folder, devices, minibatch):
     """{DEVICES-MINIBATCH/table: rows} with so many images at a time on each device."""
     strategy = tf.distribute.MirroredStrategy([f"/cpu:{i}" for i in range(devices)])
@@ -57,6 +66,7 @@ def compute(folder, devices, minibatch):
         session.recorded["reals"] = real_features(session, inception, COUNT)[:]
         for name, network in (("fid50k", inception), ("ppl_zfull", lpips), ("ls", classifiers)):
             METRICS[name].measure(session, network, COUNT)
+    session.recorded["pictures"] = pictures(generator, minibatch)
     return {f"{run}/{kind}": rows for kind, rows in session.recorded.items()}
 
 
