@@ -126,7 +126,10 @@ def save_figure(figure, outdir, given, **look):
 @options(psi_option, cutoff_option, noise_option, class_option, outdir_option)
 @one_line_errors
 def make_style_mixing(rows, columns, styles, outdir, psi, cutoff, noise, label, **given):
-    """Mix the styles of two sources (Figure 3): a cell is its row's image with some styles of its column's."""
+    """Mix the styles of two sources (Figure 3).
+
+    A cell is its row's image with some styles of its column's.
+    """
     figure = Figure(style_mixing, {"row_seeds": rows, "column_seeds": columns, "styles": styles.split(",")})
     save_figure(figure, outdir, given, psi=psi, cutoff=cutoff, noise=noise, label=label)
 
@@ -165,9 +168,10 @@ def make_truncation(seeds, psis, cutoff, psi_per_layer, outdir, noise, label, **
 @options(rows_option, close_up_option("the middle"), psi_option, cutoff_option, class_option, outdir_option)
 @one_line_errors
 def make_noise_detail(seeds, crop, outdir, psi, cutoff, label, **given):
-    """Show what noise changes (Figure 4): image, close-up, close-ups with other noise, standard deviation.
+    """Show what noise changes (Figure 4).
 
-    The standard deviation of each pixel is over 100 draws; white means 25.5 grey levels and more.
+    Image, close-up, close-ups with other noise, standard deviation. The standard deviation of each pixel is
+    over 100 draws; white means 25.5 grey levels and more.
     """
     figure = Figure(noise_detail, {"seeds": seeds, "crop": crop})
     save_figure(figure, outdir, given, psi=psi, cutoff=cutoff, label=label)
@@ -178,9 +182,10 @@ def make_noise_detail(seeds, crop, outdir, psi, cutoff, label, **given):
 @options(rows_option, close_up_option("none"), psi_option, cutoff_option, class_option, outdir_option)
 @one_line_errors
 def make_noise_components(seeds, crop, outdir, psi, cutoff, label, **given):
-    """Show what noise does where (Figure 5): in all layers, in none, in the fine ones, in the coarse ones.
+    """Show what noise does where (Figure 5).
 
-    Fine are resolutions of 64 and more; of smaller networks than 128, the upper two.
+    In all layers, in none, in the fine ones, in the coarse ones. Fine are resolutions of 64 and more;
+    of smaller networks than 128, the upper two.
     """
     figure = Figure(noise_components, {"seeds": seeds, "crop": crop})
     save_figure(figure, outdir, given, psi=psi, cutoff=cutoff, label=label)
@@ -206,7 +211,10 @@ def make_noise_components(seeds, crop, outdir, psi, cutoff, label, **given):
 @options(psi_option, cutoff_option, noise_option, class_option, outdir_option)
 @one_line_errors
 def make_uncurated(seed, rows, lods, crop, outdir, psi, cutoff, noise, label, **given):
-    """Show images that nobody has chosen, in columns of different sizes (Figures 2 and 10 to 12)."""
+    """Show images as they come (Figures 2, 10 to 12).
+
+    Nobody has chosen them. They stand in columns of different sizes.
+    """
     figure = Figure(uncurated, {"seed": seed, "rows": rows, "lods": lods, "crop": crop})
     save_figure(figure, outdir, given, psi=psi, cutoff=cutoff, noise=noise, label=label)
 
@@ -290,9 +298,10 @@ def make_interpolation(
 @outdir_option
 @one_line_errors
 def make_convergence(runs, metrics, outdir):
-    """Draw metrics of runs over their training (Figure 9), and write them as CSV.
+    """Draw metrics of runs over training (Figure 9).
 
-    What was measured in training is there already; python run_metrics.py --network=RUN --all-snapshots measures more.
+    The numbers are written beside the figure, as CSV. What was measured in training is there already;
+    python run_metrics.py --network=RUN --all-snapshots measures more.
     """
     path = outdir / "convergence.png"
     write_convergence(runs, path, metrics)
