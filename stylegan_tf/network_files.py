@@ -132,12 +132,11 @@ def load_generator(path, dtype="float32"):
 
 def _load(path, dtype):
     """(generator, its growth as far as the file itself tells)."""
-    growth = None
-    network = open_pickle(path)[-1] if path.suffix == ".pkl" else open_network(path, "give another one")
+    pickled = path.suffix == ".pkl"
+    network = open_pickle(path)[-1] if pickled else open_network(path, "give another one")
     if not isinstance(network, Generator | ProGANGenerator):
         raise ValueError(f"{path} is a {type(network).__name__}, no generator; give Gs.keras of a snapshot.")
-    if path.suffix == ".pkl" and network.pickled_lod:
-        growth = growth_at(network.pickled_lod, network.resolution)
+    growth = growth_at(network.pickled_lod, network.resolution) if pickled and network.pickled_lod else None
     if network.dtype_policy.name == dtype:
         return network, growth
     exact = type(network).from_config(network.get_config() | {"dtype": dtype})
