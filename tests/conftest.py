@@ -1,6 +1,13 @@
-"""Options of the whole suite."""
+"""Options of the whole suite, and its one source of random numbers."""
 
 import pathlib
+
+import hypothesis
+import keras
+import pytest
+
+hypothesis.settings.register_profile("stylegan_tf", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("stylegan_tf")
 
 
 def pytest_addoption(parser):
@@ -11,6 +18,15 @@ def pytest_addoption(parser):
         default=pathlib.Path(__file__).parent / "reference" / "data",
         help="folder of reference vectors that tests/reference runs on (default: tests/reference/data)",
     )
+    parser.addoption(
+        "--tensorflow-cc",
+        metavar="FILE",
+        type=pathlib.Path,
+        help="libtensorflow_cc.so.2 that tests/serving/test_c_api.py calls (default: of the installed TensorFlow)",
+    )
+    parser.addoption(
+        "--seed", type=int, default=0, help="of the random numbers of every test, networks' first weights (default: 0)"
+    )
 
 
 def pytest_configure(config):
@@ -18,3 +34,9 @@ def pytest_configure(config):
     config.addinivalue_line(
         "filterwarnings", "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Before the fixtures of a test, those of its module as well: what it draws does not depend on the tests before."""
+    keras.utils.set_random_seed(item.config.getoption("seed"))

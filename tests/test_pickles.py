@@ -440,7 +440,7 @@ EDITS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(edits=EDITS, protocol=st.sampled_from(PROTOCOLS))
 def test_any_file_is_read_or_refused_in_one_line(tmp_path_factory, d_state, edits, protocol):
     data = bytearray(dumps(Network(**d_state), protocol))

@@ -296,7 +296,7 @@ def test_any_damage_is_refused_or_read(format):
 
 
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 20), st.integers(1, 20), st.sampled_from([1, 3]))
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50)
 def test_crop_center(width, height, new_width, new_height, channels):
     image = pixels(height, width, channels)
     if new_width > width or new_height > height:
@@ -311,7 +311,7 @@ def test_crop_center(width, height, new_width, new_height, channels):
 
 
 @given(st.integers(1, 7), st.integers(1, 7), st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3]))
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50)
 def test_box_by_whole_factors_is_the_exact_mean(width, height, across, down, channels):
     image = pixels(height * down, width * across, channels)
     sums = image.reshape(height, down, width, across, channels).sum(axis=(1, 3), dtype=int)
@@ -320,7 +320,7 @@ def test_box_by_whole_factors_is_the_exact_mean(width, height, across, down, cha
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.sampled_from([1, 3]), st.sampled_from(["box", "lanczos"]))
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50)
 def test_resize_keeps_a_flat_image(width, height, channels, filter):
     image = np.broadcast_to(np.array([7, 100, 250][:channels], np.uint8), (17, 13, channels))
     resized = resize(image, width, height, filter)

@@ -50,7 +50,7 @@ def rejects(folder, *words, **options):
         assert str(word) in message
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15)
 @given(
     data=st.data(),
     side=st.sampled_from([4, 8, 16]),

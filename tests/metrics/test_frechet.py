@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metrics.frechet import frechet_distance, mean_and_covariance
@@ -116,7 +116,6 @@ def test_fewer_samples_than_dimensions(count, scale):
     assert frechet_distance(mean, cov, mean, 9 * cov) == pytest.approx((3 - 1) ** 2 * trace, rel=1e-6)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.integers(1, 8), st.floats(0.01, 100))
 def test_invariances(seed, dim, rank, scale):
     (mean_a, cov_a), (mean_b, cov_b) = gaussian([seed, 1], dim, rank), gaussian([seed, 2], dim)

@@ -1,6 +1,5 @@
 """The networks have the original's variables, as many trainable numbers, and its initial distributions."""
 
-import keras
 import numpy as np
 import pytest
 from reference_networks import build
@@ -10,7 +9,6 @@ from stylegan_tf.pretrained import export_variables
 
 @pytest.mark.vectors("variables")
 def test_variables(vector, run):
-    keras.utils.set_random_seed(2018)
     network = build(run["network"], run["static_kwargs"])
     assert sum(np.prod(variable.shape) for variable in network.trainable_variables) == run["num_trainable_params"]
 

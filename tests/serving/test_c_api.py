@@ -26,7 +26,7 @@ def sampler():
 
 
 @pytest.fixture(scope="module")
-def answers(sampler, tmp_path_factory):
+def answers(sampler, tmp_path_factory, pytestconfig):
     """{request: answer} of one process."""
     path = export_savedmodel(sampler.generator.generator, tmp_path_factory.mktemp("c_api") / "tiny", max_batch=4)
     one = {"truncation_psi": np.float32([PSI]), "noise_seed": np.int64([-1])}
@@ -41,13 +41,14 @@ def answers(sampler, tmp_path_factory):
         "too many": ("png_from_seeds", {"seeds": np.arange(5), **{name: np.repeat(one[name], 5) for name in one}}),
         "afterwards": ("serving_default", {"latents": z[:1], **one}),
     }
-    return dict(zip(requests, converse(path, requests.values()), strict=True))
+    library = pytestconfig.getoption("tensorflow_cc") or installed_library()
+    return dict(zip(requests, converse(library, path, requests.values()), strict=True))
 
 
-def converse(path, requests):
+def converse(library, path, requests):
     """Answers to (signature, {input: array}) from the C API."""
     # -I: without this project on its path.
-    program = [sys.executable, "-I", Path(__file__).with_name("c_api.py"), library(), path]
+    program = [sys.executable, "-I", Path(__file__).with_name("c_api.py"), library, path]
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         signatures = MetaGraphDef.FromString(pickle.load(process.stdout)).signature_def
         pickle.dump([tensors(signatures[name], inputs) for name, inputs in requests], process.stdin)
@@ -57,7 +58,7 @@ def converse(path, requests):
     return answers
 
 
-def library():
+def installed_library():
     (path,) = Path(tf.sysconfig.get_lib()).glob("libtensorflow_cc.*")
     return path
 
