@@ -10,6 +10,7 @@ from datasets.errors import DatasetError
 from dnnlib.cli import Command, fail
 from dnnlib.run_dir import find_run_dir
 from metrics import METRICS
+from metrics.evaluate import check_metrics
 from metrics.options import options_of
 from stylegan_tf.configs import CHOICES, override, to_dict
 from stylegan_tf.presets import CONFIGS, NO_GROWING, make_config, paper_fid
@@ -134,7 +135,10 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
             return
         options = options_of(run_config.dataset, run_config.mirror)
         metrics = {name: partial(metric, options=options) for name, metric in METRICS.items()}
-        Trainer(run_config, run_dir, metrics, profile, wandb).run(outdir)
+        trainer = Trainer(run_config, run_dir, metrics, profile, wandb)
+        if hosts.chief:
+            check_metrics([METRICS[name] for name in run_config.metrics], trainer.models.Gs, trainer.data, options)
+        trainer.run(outdir)
     except HostLost as error:
         click.echo(error, err=True)
         raise SystemExit(LOST) from None

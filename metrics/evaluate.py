@@ -140,12 +140,9 @@ def measure(request, target, session):
     path = request.outdir / RESULTS
     known = {record["key"]: record for record in read_records(path, {"key", "results", "seconds"})}
     chosen = {name: metrics.METRICS[name] for name in request.names}
-    for metric in chosen.values():
-        metric.check(session)
-    # What is missing shall be known before hours of work.
-    opened = {name: session.once(metric.network) for name, metric in chosen.items()}
+    opened = open_networks(chosen.values(), session)
     values = {}
-    for name, network in opened.items():
+    for name, network in zip(chosen, opened, strict=True):
         facts = identity(name, chosen[name], network, session)
         record = known.get(digest(facts))
         if record:
@@ -170,6 +167,30 @@ def measure(request, target, session):
         click.echo(f"{target.name}: {describe(record['results'])}  ({record['seconds']:.0f} s)")
         values |= record["results"]
     return values
+
+
+def check_metrics(chosen, generator, dataset, options):
+    """Opens all that metrics need, so that what is missing is known before days of training.
+
+    Args:
+        chosen: Metrics of `METRICS`.
+        generator: Network like the ones that are to be measured.
+        dataset: MultiResolutionDataset, or None.
+        options: Options.
+
+    Raises:
+        ValueError, OSError: There are too few real images, or a network to look at images with is missing or broken.
+    """
+    if chosen:
+        with Session(generator, dataset, options) as session:
+            open_networks(chosen, session)
+
+
+def open_networks(chosen, session):
+    """The networks that metrics look at images with, one each; an error before hours of work if any is missing."""
+    for metric in chosen:
+        metric.check(session)
+    return [session.once(metric.network) for metric in chosen]
 
 
 def timed(function, *arguments):

@@ -53,7 +53,7 @@ def check_count(session, count):
     if count > dataset.num_images * (1 + session.options.mirror):
         raise ValueError(
             f"{dataset.folder} holds {dataset.num_images} images{' and their mirror images' * session.options.mirror}, "
-            f"and {count} are to be compared; use --num-samples={dataset.num_images} or less."
+            f"and {count} are to be compared; run_metrics.py --num-samples={dataset.num_images} compares fewer."
         )
 
 

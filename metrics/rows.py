@@ -1,5 +1,6 @@
 """Tables of float32 rows on disk, one row a sample: what evaluations compute, and where they go on when interrupted."""
 
+import contextlib
 import json
 import os
 import sys
@@ -7,7 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from dnnlib.files import acquired, atomic_file
@@ -93,7 +94,7 @@ def fill_rows(path, count, columns, compute, batch, description):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with acquired(FileLock(f"{path}.lock", poll_interval=0.5), f"writing {path}"), path.open("ab") as file:
+    with acquired(_lock(path), f"writing {path}"), path.open("ab") as file:
         row_bytes = 4 * columns
         rows = os.path.getsize(path) // row_bytes
         if rows < count:
@@ -107,6 +108,18 @@ def fill_rows(path, count, columns, compute, batch, description):
                     file.flush()
                     progress.update(len(values))
         return Rows(path, count, columns)
+
+
+def remove_rows(path):
+    """Deletes a file of rows and its lock, unless another process is writing it, which then needs them."""
+    lock = _lock(path)
+    with contextlib.suppress(Timeout), lock.acquire(timeout=0):
+        Path(path).unlink(missing_ok=True)
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _lock(path):
+    return FileLock(f"{path}.lock", poll_interval=0.5)
 
 
 class Progress:

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +11,7 @@ import tensorflow as tf
 from datasets.fingerprint import fingerprint
 from datasets.tfrecords import MultiResolutionDataset
 from metrics.options import Options
-from metrics.rows import fill_rows, open_cache
+from metrics.rows import fill_rows, open_cache, remove_rows
 from metrics.samples import Samples
 from stylegan_tf.images import to_uint8
 from stylegan_tf.replicas import distributed, strategy_of
@@ -68,8 +67,7 @@ class Session:
     def __exit__(self, kind, error, traceback):
         if kind is None:
             for path in self.tables:
-                path.unlink(missing_ok=True)
-                Path(f"{path}.lock").unlink(missing_ok=True)
+                remove_rows(path)
             # Others of this network may still be computed, or have been interrupted.
             with contextlib.suppress(OSError):
                 self.folder.rmdir()

@@ -6,8 +6,8 @@ from stylegan_tf.losses import BASE_LOSSES, GENERATOR_LOSSES
 from stylegan_tf.training.models import NETWORKS
 
 
-def check_names(config, metrics=()):
-    """ValueError for a metric, a loss or a network's keyword that does not exist, or that the data set decides."""
+def check_settings(config, metrics=()):
+    """ValueError for a metric, a loss or a network's keyword that does not exist, and for mixing without styles."""
     for name in config.metrics:
         if name not in metrics:
             raise ValueError(f"There is no metric {name!r}; there are: {', '.join(metrics) or 'none yet'}.")
@@ -19,6 +19,12 @@ def check_names(config, metrics=()):
         keywords = inspect.signature(network).parameters.keys() - {"resolution", "num_channels", "label_size", "kwargs"}
         for unknown in getattr(config, name).keys() - keywords:
             raise ValueError(f"There is no setting {name}.{unknown}; there are: {', '.join(sorted(keywords))}.")
+    styles = config.networks != "progan" and config.generator.get("use_styles", True)
+    if config.style_mixing_prob and not styles:
+        raise ValueError(
+            f"The generator has no styles that could be mixed with a probability of {config.style_mixing_prob}; use "
+            "--mixing-prob=0, or another --config."
+        )
 
 
 def check_minibatches(config, group_size):

@@ -16,7 +16,7 @@ from dnnlib.run_dir import create_run_dir
 from stylegan_tf.configs import to_dict
 from stylegan_tf.training.average import half_life_beta
 from stylegan_tf.training.checkpoint import Progress, load_newest, save_checkpoint
-from stylegan_tf.training.checks import check_minibatches, check_names
+from stylegan_tf.training.checks import check_minibatches, check_settings
 from stylegan_tf.training.devices import agree, check_alike, make_strategy, watch
 from stylegan_tf.training.diagnosis import DivergedError, diagnose
 from stylegan_tf.training.evaluation import Evaluation
@@ -54,7 +54,7 @@ class Trainer:
                 f"Training needs Keras on TensorFlow, but KERAS_BACKEND is {keras.backend.backend()!r}; "
                 "set it to tensorflow."
             )
-        check_names(config, metrics)
+        check_settings(config, metrics)
         self.hosts = find_hosts()
         self.strategy = make_strategy(config.num_gpus, self.hosts)
         use_precision(config.precision)

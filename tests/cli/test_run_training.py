@@ -18,6 +18,7 @@ from tiny_training import SETTINGS, arguments, create_dataset, finish, read_even
 import run_training
 from datasets.pipeline import epoch_order
 from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter
+from metrics.metric import Metric, Result
 from stylegan_tf.configs import TrainingConfig, from_dict
 from stylegan_tf.presets import make_config
 from stylegan_tf.training.draws import Purpose, normal, seed_of
@@ -365,6 +366,8 @@ def own(tmp_path):
         (["--accumulate=3"], ["--accumulate=3 rounds", "minibatch of 8 images at 4x4"]),
         (["--freeze-d=99"], ["99"]),
         (["--metrics=fid51k"], ["no metric 'fid51k'"]),
+        (["--metrics=fid50k"], ["images, and 50000 are to be compared"]),
+        (["--config=b", "--mixing-prob=0.5"], ["has no styles", "--mixing-prob=0"]),
         (["--profile=10"], ["--profile", "START:STEPS", "'10'"]),
         (["--profile=10:0"], ["--profile", "START:STEPS"]),
         (["--init-from=nowhere"], ["nowhere"]),
@@ -627,12 +630,13 @@ def test_run_that_starts_from_another(run_dir, tiny, tmp_path):
 def test_metrics_of_snapshots(tiny, tmp_path, monkeypatch):
     seen = []
 
-    def fid(generator, dataset, growth, options):
-        assert growth == (4, 1.0) and not options.mirror
-        seen.append((generator.name, dataset.num_images))
-        return {"fid50k": 10.0 + len(seen)}
+    def fid(session, network, count):
+        assert session.growth == (4, 1.0) and not session.options.mirror
+        seen.append(network)
+        return Result({"fid50k": 10.0 + len(seen)})
 
-    monkeypatch.setattr(run_training, "METRICS", {"fid50k": fid})
+    metric = Metric("a distance", lambda session: session.need_dataset().name, fid, reals=False)
+    monkeypatch.setattr(run_training, "METRICS", {"fid50k": metric})
     options = ["--total-kimg=0.03", "--metrics=fid50k", "--profile=1:1", f"--outdir={tmp_path}", "--conditional"]
     result = invoke(*arguments(tiny, *options, settings=["schedule.tick_kimg_base=0.016"]))
     assert result.exit_code == 0, (result.output, result.exception)

@@ -2,12 +2,13 @@
 
 import json
 import threading
+import time
 
 import numpy as np
 import pytest
 
 from metrics import rows
-from metrics.rows import Rows, fill_rows, open_cache
+from metrics.rows import Rows, fill_rows, open_cache, remove_rows
 
 
 def compute(indices):
@@ -71,28 +72,58 @@ def test_a_longer_table_takes_what_a_shorter_one_has(tmp_path):
     assert not recorder.batches
 
 
+class Writer(threading.Thread):
+    """Fills 4 rows at `path`: up to the only batch when this is made, the rest in `finish`."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path, self.table = path, None
+        self.started, self.go_on = threading.Event(), threading.Event()
+        self.start()
+        assert self.started.wait(60)
+
+    def run(self):
+        def slow(indices):
+            self.started.set()
+            self.go_on.wait(60)
+            return compute(indices)
+
+        self.table = fill_rows(self.path, 4, 2, slow, 4, "x")
+
+    def finish(self):
+        self.go_on.set()
+        self.join(60)
+        np.testing.assert_array_equal(self.table[:], expected(4))
+
+
 def test_another_process_waits(tmp_path, capsys):
-    started, go_on = threading.Event(), threading.Event()
-
-    def slow(indices):
-        started.set()
-        go_on.wait(30)
-        return compute(indices)
-
-    first = threading.Thread(target=fill_rows, args=(tmp_path / "x.f32", 4, 2, slow, 4, "x"))
-    first.start()
-    started.wait(30)
+    path = tmp_path / "x.f32"
+    first = Writer(path)
     recorder, tables = Recorder(), []
-    second = threading.Thread(target=lambda: tables.append(fill_rows(tmp_path / "x.f32", 4, 2, recorder, 4, "x")))
+    second = threading.Thread(target=lambda: tables.append(fill_rows(path, 4, 2, recorder, 4, "x")))
     second.start()
-    second.join(0.3)
-    assert second.is_alive()
-    go_on.set()
-    first.join(30)
-    second.join(30)
+    said, deadline = "", time.monotonic() + 60
+    while not said.endswith("\n"):
+        assert time.monotonic() < deadline
+        said += capsys.readouterr().err
+        time.sleep(0.01)
+    assert said == f"Waiting for another process, which is writing {path}.\n"
+    first.finish()
+    second.join(60)
     assert not recorder.batches
     np.testing.assert_array_equal(tables[0][:], expected(4))
-    assert capsys.readouterr().err == f"Waiting for another process, which is writing {tmp_path / 'x.f32'}.\n"
+
+
+def test_rows_are_removed_by_the_last(tmp_path):
+    path = tmp_path / "x.f32"
+    writer = Writer(path)
+    remove_rows(path)
+    assert path.exists()
+    writer.finish()
+    assert path.stat().st_size == 4 * 8
+    remove_rows(path)
+    assert not list(tmp_path.iterdir())
+    remove_rows(path)
 
 
 def test_a_table_that_is_deleted_can_still_be_read(tmp_path):
