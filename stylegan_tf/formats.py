@@ -13,6 +13,7 @@ from keras import ops
 from dnnlib.files import atomic_file
 from dnnlib.optional import import_optional
 from stylegan_tf.model_card import architecture
+from stylegan_tf.network_files import write_growth
 from stylegan_tf.pretrained import export_variables
 from stylegan_tf.sampling import Grown
 
@@ -23,7 +24,7 @@ _OPSET = 15
 def export_keras(generator, path, facts=None):
     """Writes PATH for `keras.saving.load_model`, on any backend with this project's networks, and its model card.
 
-    The card, a JSON file of the same name, also tells how far a network has grown; the file has all of its blocks.
+    Both tell how far a network has grown, the card as the JSON file of the same name; the network has all its blocks.
 
     Args:
         generator: `Generator`, `ProGANGenerator`, or `Grown` for one that has not finished growing; float32.
@@ -37,6 +38,7 @@ def export_keras(generator, path, facts=None):
     grown = _grown(generator)
     with _output(path, ".keras") as file:
         grown.generator.save(file)
+        write_growth(file, grown.newest, grown.fade)
     with atomic_file(Path(path).with_suffix(".json"), durable=True) as file:
         file.write_text(json.dumps(_card(grown, facts), indent=2) + "\n")
 

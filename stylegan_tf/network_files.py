@@ -16,6 +16,8 @@ from stylegan_tf.published import NETWORKS, is_published, obtain_network
 from stylegan_tf.schedule import growth_at
 
 SNAPSHOT = r"network-snapshot-(\d{6,})"
+# The member of a .keras file, a ZIP archive, that tells how far a generator has grown.
+_GROWTH = "growth.json"
 
 # What Keras, zipfile and HDF5 raise for damaged or foreign files.
 _UNREADABLE = (
@@ -110,7 +112,7 @@ def read_target(path):
 def open_target(target, dtype="float32"):
     """The generator of a Target, and (resolution, fade) of its newest block, None if it is grown or that is not known.
 
-    See `load_generator`. A pickle knows its growth itself.
+    See `load_generator`. Pickles know their growth themselves, and .keras files where `write_growth` has noted it.
     """
     generator, growth = _load(target.path, dtype)
     return generator, target.growth or growth
@@ -136,12 +138,33 @@ def _load(path, dtype):
     network = open_pickle(path)[-1] if pickled else open_network(path, "give another one")
     if not isinstance(network, Generator | ProGANGenerator):
         raise ValueError(f"{path} is a {type(network).__name__}, no generator; give Gs.keras of a snapshot.")
-    growth = growth_at(network.pickled_lod, network.resolution) if pickled and network.pickled_lod else None
+    if pickled:
+        growth = growth_at(network.pickled_lod, network.resolution) if network.pickled_lod else None
+    else:
+        growth = read_growth(path)
     if network.dtype_policy.name == dtype:
         return network, growth
     exact = type(network).from_config(network.get_config() | {"dtype": dtype})
     exact.set_weights(network.get_weights())
     return exact, growth
+
+
+def write_growth(path, resolution, fade):
+    """Notes in the .keras file of a generator how far it has grown, which Keras does not look at."""
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr(_GROWTH, json.dumps({"resolution": resolution, "fade": fade}))
+
+
+def read_growth(path):
+    """(resolution, fade) of the newest block of the generator in a .keras file, None if that is not noted there."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            if _GROWTH not in file.namelist():
+                return None
+            growth = json.loads(file.read(_GROWTH))
+        return int(growth["resolution"]), float(growth["fade"])
+    except _UNREADABLE as error:
+        raise ValueError(f"{_GROWTH} in {path} is damaged ({type(error).__name__}); give another file.") from error
 
 
 def open_pickle(path):

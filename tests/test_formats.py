@@ -11,6 +11,7 @@ from tiny_networks import normal, one_hot, scattered
 
 from stylegan_tf import networks
 from stylegan_tf.formats import export_keras, export_onnx, export_weights
+from stylegan_tf.network_files import read_growth
 from stylegan_tf.networks import ProGANGenerator
 from stylegan_tf.pretrained import load_variables
 from stylegan_tf.sampling import Grown
@@ -43,6 +44,7 @@ def test_keras_file(conditional, tmp_path):
     card = json.loads((tmp_path / "new" / "tiny.json").read_text())
     assert card["network"] == FACTS and card["class"] == "Generator" and card["arguments"]["label_size"] == 3
     z, labels = normal(2, 16), one_hot(2, 3)
+    assert read_growth(tmp_path / "new" / "tiny.keras") == (8, 1.0)
     again = keras.saving.load_model(tmp_path / "new" / "tiny.keras")
     np.testing.assert_array_equal(images(again, z, labels), images(conditional, z, labels))
 

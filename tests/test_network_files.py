@@ -2,15 +2,17 @@
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from tiny_generators import SIZES, tiny_generator
 
 from stylegan_tf import network_files
 from stylegan_tf.configs import TrainingConfig, to_dict
-from stylegan_tf.network_files import find_targets, load_generator, open_target
+from stylegan_tf.network_files import find_targets, load_generator, open_target, write_growth
 from stylegan_tf.networks import MappingNetwork
 from stylegan_tf.pretrained import load_pickle
 
@@ -133,6 +135,26 @@ def test_the_growth_of_a_snapshot(tmp_path):
     save_snapshot(tmp_path / "snapshot")
     tiny_generator().save(tmp_path / "snapshot" / "Gs.keras")
     assert open_target(find_targets(tmp_path / "snapshot")[0])[1] == (16, 0.25)
+
+
+def test_a_keras_file_knows_its_growth(tmp_path):
+    path = tmp_path / "copy.keras"
+    tiny_generator(resolution=16).save(path)
+    assert open_target(find_targets(path)[0])[1] is None
+    write_growth(path, 16, 0.25)
+    assert open_target(find_targets(path)[0])[1] == (16, 0.25)
+    assert open_target(find_targets(path)[0], "mixed_bfloat16")[1] == (16, 0.25)
+    assert keras.saving.load_model(path).resolution == 16
+
+
+@pytest.mark.parametrize("content", ["torn {", "[]", '{"resolution": 8}', '{"resolution": "x", "fade": 1}'])
+def test_a_damaged_note_of_growth(tmp_path, content):
+    path = tmp_path / "copy.keras"
+    tiny_generator().save(path)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("growth.json", content)
+    with pytest.raises(ValueError, match=r"^growth\.json in .*copy\.keras is damaged \(\w+\); give another file\.$"):
+        open_target(find_targets(path)[0])
 
 
 @pytest.mark.parametrize("source", ["ffhq-1024", "https://example.org/networks/faces.pkl"])

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 from dnnlib.files import atomic_folder
 from stylegan_tf.configs import to_dict
+from stylegan_tf.network_files import write_growth
 
 
 def save_snapshot(run_dir, models, progress, phase, config):
@@ -20,7 +21,10 @@ def save_snapshot(run_dir, models, progress, phase, config):
     path = run_dir / f"network-snapshot-{progress.images_seen // 1000:06d}"
     with atomic_folder(path) as folder:
         for network in (models.G, models.D, models.Gs):
-            network.save(folder / f"{network.name}.keras")
+            file = folder / f"{network.name}.keras"
+            network.save(file)
+            if network is not models.D:
+                write_growth(file, phase.resolution, phase.fade)
         state = {**asdict(progress), "resolution": phase.resolution, "fade": phase.fade, "config": to_dict(config)}
         (folder / "training.json").write_text(json.dumps(state, indent=2) + "\n")
     return path

@@ -27,7 +27,7 @@ from metrics.options import Options
 from metrics.rows import Progress
 from metrics.session import network_hash
 from stylegan_tf.images import to_uint8
-from stylegan_tf.network_files import load_generator
+from stylegan_tf.network_files import load_generator, read_growth
 
 FIRST, SECOND = "network-snapshot-000001", "network-snapshot-000002"
 
@@ -443,7 +443,9 @@ def test_snapshots_are_measured_in_training(tmp_path, monkeypatch):
     assert read_events(run_dir)["fd50", 16] == pytest.approx(value, rel=1e-6)
     assert f"network-snapshot-000000: fd50 {value:.4f}  (" in result.stdout
     # The door finds the same, of a network that still shows 4x4.
-    assert json.loads((run_dir / "network-snapshot-000000" / "training.json").read_text())["resolution"] == 4
+    snapshot = run_dir / "network-snapshot-000000"
+    assert json.loads((snapshot / "training.json").read_text())["resolution"] == 4
+    assert read_growth(snapshot / "G.keras") == read_growth(snapshot / "Gs.keras") == (4, 1.0)
     measure(f"--network={run_dir}", "--metric=fd_classifier")
     assert records(run_dir)[0]["results"] == {"fd50": pytest.approx(value, rel=1e-4)}
 
