@@ -7,7 +7,10 @@ from stylegan_tf.training.models import NETWORKS
 
 
 def check_settings(config, metrics=()):
-    """ValueError for a metric, a loss or a network's keyword that does not exist, and for mixing without styles."""
+    """ValueError for a metric, a loss or a network's keyword that does not exist, or that the data set decides.
+
+    And for a probability of mixing styles where there are none.
+    """
     for name in config.metrics:
         if name not in metrics:
             raise ValueError(f"There is no metric {name!r}; there are: {', '.join(metrics) or 'none yet'}.")
