@@ -114,7 +114,7 @@ def one_line_errors(function):
         try:
             return function(*args, **kwargs)
         except KeyboardInterrupt:
-            click.echo("Stopped; nothing incomplete is left.", err=True)
+            click.echo("Stopped; no result is incomplete.", err=True)
             raise SystemExit(INTERRUPTED) from None
         except BrokenPipeError:
             raise  # `| head` has seen enough: click ends quietly

@@ -566,7 +566,7 @@ def test_ctrl_c(cats, tmp_path, monkeypatch):
     monkeypatch.setattr(convert, "encode_images", interrupted)
     result = invoke("create-from-images", tmp_path / "out", cats / "cats", "--workers=1")
     assert (result.exit_code, result.stdout) == (130, "")
-    assert result.stderr == "Stopped; nothing incomplete is left.\n"
+    assert result.stderr == "Stopped; no result is incomplete.\n"
     assert not list(tmp_path.iterdir())
 
 

@@ -67,7 +67,7 @@ def digits(tmp_path_factory):
 def test_interruption_keeps_what_is_finished(digits):
     _, outdir, code, output, errors = digits
     assert code == 130, errors
-    assert errors.splitlines()[-1] == "Stopped; nothing incomplete is left."
+    assert errors.splitlines()[-1] == "Stopped; no result is incomplete."
     assert "Traceback" not in errors
     assert re.search(r"^0: \d+\.\d\d% of 180 held-out images are right, \d+\.\d\d% by guessing$", output, re.MULTILINE)
     names = sorted(path.name for path in outdir.iterdir())
