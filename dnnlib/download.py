@@ -43,7 +43,7 @@ class RemoteFile:
         url: Where it is published: the file, or the .tgz that it is in.
         size: Bytes, or None where that is not known.
         sha256: Hexadecimal SHA-256, or None where that is not known.
-        option: The option of the command line that names the user's own copy, for messages.
+        option: The option that names the user's own copy, with its command where only one has it; for messages.
         member: The file's name in the archive at `url`; None if that is the file itself.
     """
 

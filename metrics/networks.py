@@ -16,6 +16,7 @@ from metrics.classifier_training import settings_of, train_classifiers
 from metrics.inception import Inception
 from metrics.lpips import LPIPS
 from stylegan_tf.presets import split_size
+from stylegan_tf.replicas import count_gpus_of
 
 # Data sets without labels, and whose classifiers see in them what is asked (paper, section 4.2).
 _CLASSIFIED_BY = {"ffhq": "celebahq"}
@@ -75,5 +76,5 @@ def train_digit_classifiers(session, folder, shared_trunk):
     what = "one classifier of all ten digits" if shared_trunk else "the ten digit classifiers"
     click.echo(f"There are no classifiers in {folder}: training {what}, once.", err=True)
     settings = settings_of("digits", shared_trunk)
-    gpus = [device for device in session.strategy.extended.worker_devices if "GPU" in device.upper()]
-    train_classifiers(session.labelled_dataset, folder, settings, num_gpus=len(gpus), shared_trunk=shared_trunk)
+    num_gpus = count_gpus_of(session.generator)
+    train_classifiers(session.labelled_dataset, folder, settings, num_gpus=num_gpus, shared_trunk=shared_trunk)

@@ -15,6 +15,13 @@ def strategy_of(generator):
     return strategy
 
 
+def count_gpus_of(generator):
+    """The number of GPUs that `strategy_of` a generator works on, 0 if it is the CPU."""
+    # The default strategy does not tell its devices.
+    on_gpu = "GPU" in generator.variables[0].value.device.upper()
+    return strategy_of(generator).num_replicas_in_sync if on_gpu else 0
+
+
 def distributed(strategy, function):
     """Returns a function of NumPy arrays that gives each device of a strategy an equal part of their first axis.
 

@@ -1,6 +1,7 @@
 """A session: which networks fit which data, broken networks, what stays in the cache and what does not."""
 
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ from metrics.features import fake_features, real_features
 from metrics.frechet import real_statistics
 from metrics.options import Options
 from metrics.session import Session, network_hash
-from stylegan_tf.replicas import distributed
+from stylegan_tf.replicas import count_gpus_of, distributed
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,15 @@ def test_each_device_gets_its_part():
     run = distributed(strategy, lambda x, y: x[:, None] + tf.cast(y, tf.float32))
     x, y = np.arange(4, dtype=np.float32), np.ones((4, 2), np.int32)
     np.testing.assert_array_equal(run(x, y), x[:, None] + y)
+
+
+def test_gpus_of_a_generator(generator):
+    """0 on the CPU, also without a strategy that tells its devices: of several hosts, only the first measures."""
+    with tf.distribute.MirroredStrategy(["/cpu:0"]).scope():
+        mirrored = tiny_generator()
+    assert count_gpus_of(generator) == count_gpus_of(mirrored) == 0
+    on_gpu = SimpleNamespace(device="/job:worker/replica:0/task:0/device:GPU:0")
+    assert count_gpus_of(SimpleNamespace(variables=[SimpleNamespace(value=on_gpu)])) == 1
 
 
 def test_features_of_fakes_do_not_depend_on_the_minibatch(tmp_path, generator):
