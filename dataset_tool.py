@@ -11,7 +11,7 @@ import time
 import click
 
 import dnnlib.quiet_tensorflow  # noqa: F401
-from datasets import alignment, celeba, cifar, ffhq, hdf5, images, lsun, mnist, reshard, svhn, views
+from datasets import alignment, celeba, cifar, ffhq, hdf5, image_folder, lsun, mnist, reshard, svhn, views
 from datasets import verify as verification
 from datasets.convert import create_dataset, plan_dataset
 from datasets.digits import digits
@@ -200,7 +200,7 @@ def create_from_images(source, resolution, crop, resize, background, labels):
     Labels come from a file dataset.json in SOURCE, {"labels": [["a/1.png", 0], ...]}, or else from the folders: if all
     images are in two folders or more, these are the classes.
     """
-    return images.from_images(
+    return image_folder.from_images(
         source,
         resolution=resolution,
         crop=crop,

@@ -10,7 +10,7 @@ from datasets.opening import open_dataset
 from dnnlib.cli import Command, one_line_errors
 from metrics.attribute_classifier import classifiers_folder
 from metrics.classifier_training import settings_of, train_classifiers
-from stylegan_tf.training.devices import count_gpus
+from stylegan_tf.runtime.devices import count_gpus
 
 
 def parse_attributes(ctx, param, value):

@@ -8,11 +8,11 @@ from click.core import ParameterSource
 
 import dnnlib.quiet_tensorflow  # noqa: F401
 from dnnlib.cli import Command, one_line_errors
-from stylegan_tf.export import export_savedmodel, version_folder
-from stylegan_tf.formats import export_keras, export_onnx, export_weights
-from stylegan_tf.model_card import network_facts
-from stylegan_tf.network_files import find_targets, open_target
-from stylegan_tf.sampling import Grown
+from stylegan_tf.export.formats import export_keras, export_onnx, export_weights
+from stylegan_tf.export.model_card import network_facts
+from stylegan_tf.export.savedmodel import export_savedmodel, version_folder
+from stylegan_tf.files.find import find_targets, open_target
+from stylegan_tf.pictures.sampler import Grown
 
 # What writes a file, and which options it takes.
 FILES = {

@@ -7,16 +7,16 @@ import click
 import dnnlib.quiet_tensorflow  # noqa: F401
 from dnnlib.cli import Finite, Group, Numbers, Seeds, one_line_errors, options
 from dnnlib.videos import check_video
-from stylegan_tf.convergence import write_convergence
-from stylegan_tf.figures import noise_components, noise_detail, style_mixing, truncation, uncurated
-from stylegan_tf.gallery import Look, write_images
-from stylegan_tf.network_files import find_targets, open_target
-from stylegan_tf.paper_figures import PAPER, Figure, paper_set, save_paper_figures
-from stylegan_tf.sampling import NOISES, Sampler
-from stylegan_tf.training.devices import count_gpus, make_strategy
-from stylegan_tf.training.hosts import Hosts
-from stylegan_tf.training.precision import PRECISIONS, dtype_policy, use_precision
-from stylegan_tf.video import SPACES, Interpolation
+from stylegan_tf.files.find import find_targets, open_target
+from stylegan_tf.pictures.convergence import write_convergence
+from stylegan_tf.pictures.figures import noise_components, noise_detail, style_mixing, truncation, uncurated
+from stylegan_tf.pictures.gallery import Look, write_images
+from stylegan_tf.pictures.paper_figures import PAPER, Figure, paper_set, save_paper_figures
+from stylegan_tf.pictures.sampler import NOISES, Sampler
+from stylegan_tf.pictures.video import SPACES, Interpolation
+from stylegan_tf.runtime.devices import count_gpus, make_strategy
+from stylegan_tf.runtime.hosts import Hosts
+from stylegan_tf.runtime.precision import PRECISIONS, dtype_policy, use_precision
 
 
 @click.group(cls=Group, context_settings={"show_default": True, "max_content_width": 110})

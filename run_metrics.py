@@ -9,8 +9,8 @@ from dnnlib.cli import INTERRUPTED, Command, one_line_errors
 from metrics import METRICS
 from metrics.evaluate import PAPER, evaluate, resolve
 from metrics.options import CROPS, DEGENERATE, SVMS
-from stylegan_tf.published import NETWORKS
-from stylegan_tf.training.devices import count_gpus
+from stylegan_tf.files.published import PUBLISHED
+from stylegan_tf.runtime.devices import count_gpus
 
 
 @click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
@@ -29,7 +29,7 @@ from stylegan_tf.training.devices import count_gpus
     required=True,
     metavar="NETWORK",
     help="A run (for its newest snapshot), a snapshot, a .keras or .pkl file, the URL of a .pkl, or the name of a "
-    f"published network: {', '.join(NETWORKS)}.",
+    f"published network: {', '.join(PUBLISHED)}.",
 )
 @click.option("--all-snapshots", is_flag=True, help="Measure every snapshot of the run.")
 @click.option("--dataset", help="Data set: a folder in --data-dir.  [default: the run's]")

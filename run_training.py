@@ -12,11 +12,13 @@ from dnnlib.run_dir import find_run_dir
 from metrics import METRICS
 from metrics.evaluate import check_metrics
 from metrics.options import options_of
-from stylegan_tf.configs import CHOICES, override, to_dict
-from stylegan_tf.presets import CONFIGS, NO_GROWING, make_config, paper_fid
-from stylegan_tf.training.devices import LOST, HostLost, count_gpus
+from stylegan_tf.recipes.paper import paper_fid
+from stylegan_tf.recipes.presets import CONFIGS, NO_GROWING, make_config
+from stylegan_tf.recipes.settings import CHOICES, override, to_dict
+from stylegan_tf.runtime.agreement import LOST, HostLost
+from stylegan_tf.runtime.devices import count_gpus
+from stylegan_tf.runtime.hosts import find_hosts
 from stylegan_tf.training.diagnosis import DivergedError
-from stylegan_tf.training.hosts import find_hosts
 from stylegan_tf.training.initialize import initial_resolution
 from stylegan_tf.training.resuming import find_same_run, resumed_config
 from stylegan_tf.training.trainer import Trainer

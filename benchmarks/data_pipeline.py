@@ -28,7 +28,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from datasets.convert import create_dataset
-from datasets.images import from_images
+from datasets.image_folder import from_images
 from datasets.pipeline import training_pipeline
 from datasets.pool import num_cores
 from datasets.pyramid import ENCODINGS

@@ -21,10 +21,10 @@ import tensorflow as tf
 
 from benchmarks.convolutions import best_rate, best_time, count_flops, profile_calls
 from run_generator import main as run_generator
-from stylegan_tf.export import export_savedmodel
-from stylegan_tf.network_files import load_generator
+from stylegan_tf.export.savedmodel import export_savedmodel
+from stylegan_tf.files.find import load_generator
 from stylegan_tf.networks import Generator
-from stylegan_tf.training.precision import PRECISIONS, dtype_policy, use_precision
+from stylegan_tf.runtime.precision import PRECISIONS, dtype_policy, use_precision
 
 HEADER = "resolution  minibatch  precision  call            load  first call   s/image   GFLOP/s  best conv  share"
 COMPUTE = {"bf16": tf.bfloat16, "fp16": tf.float16}

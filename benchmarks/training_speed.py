@@ -23,12 +23,12 @@ import tensorflow as tf
 from convolutions import best_rate, count_flops, profile_calls
 
 from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter
-from stylegan_tf.configs import ScheduleConfig, TrainingConfig
+from stylegan_tf.recipes.settings import ScheduleConfig, TrainingConfig
+from stylegan_tf.runtime.devices import count_gpus
+from stylegan_tf.runtime.hosts import Hosts
+from stylegan_tf.runtime.precision import PRECISIONS, use_precision
 from stylegan_tf.training.checkpoint import Progress
-from stylegan_tf.training.devices import count_gpus
-from stylegan_tf.training.hosts import Hosts
 from stylegan_tf.training.models import Models
-from stylegan_tf.training.precision import PRECISIONS, use_precision
 from stylegan_tf.training.reporting import peak_memory_gb
 from stylegan_tf.training.steps import TrainingStep
 from stylegan_tf.training.stream import RealImages

@@ -28,7 +28,7 @@ from datasets.errors import DatasetError
 from datasets.pictures import check_background, read_picture
 from datasets.pool import num_cores, process_map
 from dnnlib.files import check_new_folder, new_folder
-from dnnlib.images import image_grid, save_image
+from dnnlib.image_files import image_grid, save_image
 
 _NUM_LANDMARKS = 68
 # No picture is larger; it also keeps out the NaN and Infinity that Python's JSON allows.

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from datasets.errors import DatasetError
-from datasets.images import read_file
+from datasets.image_folder import read_file
 from datasets.listing import list_pictures, numbered
 from datasets.source import Source
 

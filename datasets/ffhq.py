@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from datasets.errors import DatasetError
-from datasets.images import read_file
+from datasets.image_folder import read_file
 from datasets.listing import list_pictures, numbered
 from datasets.source import Source
 

@@ -12,7 +12,7 @@ from datasets.pool import thread_map
 from datasets.pyramid import encode
 from datasets.tfrecords import MultiResolutionDataset
 from dnnlib.files import new_folder
-from dnnlib.images import image_grid, save_image
+from dnnlib.image_files import image_grid, save_image
 
 _MAX_LABEL_LINES = 20
 _FOLDER_IMAGES = 1000

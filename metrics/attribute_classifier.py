@@ -18,9 +18,9 @@ from pathlib import Path
 import tensorflow as tf
 
 from dnnlib.files import atomic_file
+from stylegan_tf.files.keras_file import open_network
 from stylegan_tf.images import from_uint8
 from stylegan_tf.layers import downsample
-from stylegan_tf.network_files import open_network
 
 # Images are reduced to this side before they are classified (paper, section 4.2).
 MAX_RESOLUTION = 256

@@ -16,10 +16,10 @@ from datasets.fingerprint import fingerprint
 from metrics.attribute_classifier import TRUNK, classifier_logits, read_metadata, save_classifier
 from metrics.classifier_data import LabelledImages, images_seen, make_jobs, training_parts
 from stylegan_tf.networks import Discriminator
-from stylegan_tf.presets import is_mirrored, split_size
-from stylegan_tf.training.devices import make_strategy
-from stylegan_tf.training.hosts import Hosts
-from stylegan_tf.training.optimizer import Adam
+from stylegan_tf.recipes.presets import is_mirrored, split_size
+from stylegan_tf.runtime.devices import make_strategy
+from stylegan_tf.runtime.hosts import Hosts
+from stylegan_tf.runtime.optimizer import Adam
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,16 @@ import tensorflow as tf
 
 import metrics
 from datasets.opening import open_dataset
-from dnnlib.records import append_record, read_records
-from metrics import weights
+from dnnlib.json_lines import append_record, read_records
 from metrics.networks import files_of
 from metrics.options import Options, options_of
 from metrics.rows import CACHE_VERSION
 from metrics.session import Session, digest
-from stylegan_tf.network_files import find_targets, open_target
-from stylegan_tf.presets import is_mirrored
-from stylegan_tf.training.devices import make_strategy
-from stylegan_tf.training.hosts import Hosts
+from stylegan_tf.files.find import find_targets, open_target
+from stylegan_tf.perception import weights
+from stylegan_tf.recipes.presets import is_mirrored
+from stylegan_tf.runtime.devices import make_strategy
+from stylegan_tf.runtime.hosts import Hosts
 
 RESULTS = "metrics.jsonl"
 # The metrics of the paper's tables.

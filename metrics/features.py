@@ -11,7 +11,7 @@ import numpy as np
 from metrics.rows import fill_rows
 from metrics.session import digest
 from stylegan_tf.images import to_uint8
-from stylegan_tf.replicas import distributed
+from stylegan_tf.runtime.replicas import distributed
 
 
 def fake_features(session, network, count, latents=1):

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import click
 
-from metrics import weights
 from metrics.attribute_classifier import (
     MAX_RESOLUTION,
     TrunkFeatures,
@@ -13,10 +12,11 @@ from metrics.attribute_classifier import (
     load_classifiers,
 )
 from metrics.classifier_training import settings_of, train_classifiers
-from metrics.inception import Inception
-from metrics.lpips import LPIPS
-from stylegan_tf.presets import split_size
-from stylegan_tf.replicas import count_gpus_of
+from stylegan_tf.perception import weights
+from stylegan_tf.perception.inception import Inception
+from stylegan_tf.perception.lpips import LPIPS
+from stylegan_tf.recipes.presets import split_size
+from stylegan_tf.runtime.replicas import count_gpus_of
 
 # Data sets without labels, and whose classifiers see in them what is asked (paper, section 4.2).
 _CLASSIFIED_BY = {"ffhq": "celebahq"}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from stylegan_tf.presets import split_size
+from stylegan_tf.recipes.presets import split_size
 
 CROPS = ("face", "none")
 SVMS = ("primal", "reference")

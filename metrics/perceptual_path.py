@@ -10,9 +10,9 @@ from keras import ops
 
 from metrics.metric import Result
 from metrics.samples import Purpose
-from stylegan_tf.interpolation import lerp, slerp
 from stylegan_tf.layers.resample import downsample
-from stylegan_tf.training.draws import uniform
+from stylegan_tf.pictures.interpolation import lerp, slerp
+from stylegan_tf.runtime.draws import uniform
 
 # Paths of a measurement.
 SAMPLES = 100_000

@@ -5,7 +5,7 @@ import enum
 import numpy as np
 import tensorflow as tf
 
-from stylegan_tf.training.draws import normal, seed_of, uniform
+from stylegan_tf.runtime.draws import normal, seed_of, uniform
 
 # Takes the place of the images seen, which are never negative: no draw is one of training's.
 _METRICS = -1

@@ -14,8 +14,8 @@ from metrics.options import Options
 from metrics.rows import fill_rows, open_cache, remove_rows
 from metrics.samples import Samples
 from stylegan_tf.images import to_uint8
-from stylegan_tf.replicas import distributed, strategy_of
-from stylegan_tf.sampling import Grown
+from stylegan_tf.pictures.sampler import Grown
+from stylegan_tf.runtime.replicas import distributed, strategy_of
 
 # Pixels of the images that a device generates at a time, where --minibatch is not given, and the most images.
 _PIXELS, _MOST = 2**22, 64

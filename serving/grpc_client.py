@@ -21,7 +21,7 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
 from dnnlib.cli import Command, one_line_errors
-from serving.pictures import OUTPUT, SIGNATURE, picture_options, save_pictures, sentence, server_options
+from serving.client_pictures import OUTPUT, SIGNATURE, picture_options, save_pictures, sentence, server_options
 
 DTYPES = {"seeds": tf.int64, "truncation_psi": tf.float32, "noise_seed": tf.int64, "classes": tf.int64}
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from dnnlib.cli import Command, one_line_errors
 from serving import grpc_client, rest_client
-from serving.pictures import ask_for_pngs, picture_inputs, server_options
+from serving.client_pictures import ask_for_pngs, picture_inputs, server_options
 
 PERCENTILES = (50, 90, 99)
 PAUSE = 0.1  # seconds a client waits after an error: a server that refuses at once is not asked in a loop

@@ -12,7 +12,7 @@ import click
 import requests
 
 from dnnlib.cli import Command, one_line_errors
-from serving.pictures import SIGNATURE, picture_options, save_pictures, sentence, server_options
+from serving.client_pictures import SIGNATURE, picture_options, save_pictures, sentence, server_options
 
 
 @contextlib.contextmanager

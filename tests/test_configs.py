@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from stylegan_tf.configs import OptimizerConfig, ScheduleConfig, TrainingConfig, from_dict, override, to_dict
-from stylegan_tf.presets import CONFIGS, DATASETS, make_config
+from stylegan_tf.recipes.presets import CONFIGS, DATASETS, make_config
+from stylegan_tf.recipes.settings import OptimizerConfig, ScheduleConfig, TrainingConfig, from_dict, override, to_dict
 
 SETTINGS = (
     "dataset=cats",

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dnnlib.records import append_record
-from stylegan_tf.configs import ScheduleConfig, TrainingConfig, to_dict
-from stylegan_tf.convergence import draw, grown, read_run, write_convergence
+from dnnlib.json_lines import append_record
+from stylegan_tf.pictures.convergence import draw, grown, read_run, write_convergence
+from stylegan_tf.recipes.settings import ScheduleConfig, TrainingConfig, to_dict
 from stylegan_tf.training.evaluation import Evaluation
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stylegan_tf.configs import TrainingConfig
+from stylegan_tf.recipes.settings import TrainingConfig
 from stylegan_tf.training.diagnosis import diagnose
 from stylegan_tf.training.models import Models
 from stylegan_tf.training.steps import TrainingStep

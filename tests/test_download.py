@@ -13,7 +13,7 @@ from tiny_server import CONTENT, SHA256, serving
 
 from dnnlib import download, files
 from dnnlib.download import RemoteFile, find, obtain
-from metrics import weights
+from stylegan_tf.perception import weights
 
 PIECE = 5 * 2**16  # what a connection carries before it breaks: whole chunks, of which none are lost
 RANGES = [None, *(f"bytes={start}-" for start in range(PIECE, len(CONTENT), PIECE))]

@@ -17,10 +17,10 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 from tiny_generators import tiny_generator
 from tiny_networks import normal, one_hot, scattered
 
-from stylegan_tf import export
-from stylegan_tf.export import export_savedmodel
+from stylegan_tf.export import savedmodel
+from stylegan_tf.export.savedmodel import export_savedmodel
 from stylegan_tf.networks import ProGANGenerator
-from stylegan_tf.sampling import Grown, Sampler, latents
+from stylegan_tf.pictures.sampler import Grown, Sampler, latents
 
 # Of the four layers of the tiny networks, truncation leaves one alone.
 MAX_BATCH, CUTOFF = 6, 3
@@ -359,7 +359,7 @@ def fake_save(module, folder, signatures):
 @pytest.fixture
 def quick(monkeypatch):
     """A generator, and an export without tracing."""
-    monkeypatch.setattr(export, "make_signatures", lambda *_: {})
+    monkeypatch.setattr(savedmodel, "make_signatures", lambda *_: {})
     monkeypatch.setattr(tf.saved_model, "save", fake_save)
     return tiny_generator()
 

@@ -5,9 +5,10 @@ import pytest
 from tiny_generators import SIZES, tiny_generator
 from tiny_networks import scattered
 
-from dnnlib.images import read_text
-from stylegan_tf import paper_figures
-from stylegan_tf.figures import (
+from dnnlib.image_files import read_text
+from stylegan_tf.networks import ProGANGenerator
+from stylegan_tf.pictures import paper_figures
+from stylegan_tf.pictures.figures import (
     COMPONENTS,
     DRAWS,
     PSIS,
@@ -21,10 +22,9 @@ from stylegan_tf.figures import (
     truncation,
     uncurated,
 )
-from stylegan_tf.gallery import Look
-from stylegan_tf.networks import ProGANGenerator
-from stylegan_tf.paper_figures import PAPER, Figure, paper_set, save_paper_figures
-from stylegan_tf.sampling import Sampler, latents
+from stylegan_tf.pictures.gallery import Look
+from stylegan_tf.pictures.paper_figures import PAPER, Figure, paper_set, save_paper_figures
+from stylegan_tf.pictures.sampler import Sampler, latents
 
 LOOK = Look("tiny", psi=0.8, cutoff=5)
 SIDE = 16

@@ -10,11 +10,11 @@ from tiny_generators import tiny_generator
 from tiny_networks import normal, one_hot, scattered
 
 from stylegan_tf import networks
-from stylegan_tf.formats import export_keras, export_onnx, export_weights
-from stylegan_tf.network_files import read_growth
+from stylegan_tf.export.formats import export_keras, export_onnx, export_weights
+from stylegan_tf.files.keras_file import read_growth
+from stylegan_tf.files.official import load_variables
 from stylegan_tf.networks import ProGANGenerator
-from stylegan_tf.pretrained import load_variables
-from stylegan_tf.sampling import Grown
+from stylegan_tf.pictures.sampler import Grown
 
 FACTS = {"source": "results/00000-tiny", "licence": "of the data set", "kimg": 12.5, "dataset": None}
 CUTOFF = 3

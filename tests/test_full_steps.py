@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stylegan_tf.configs import LossConfig, OptimizerConfig, TrainingConfig
+from stylegan_tf.recipes.settings import LossConfig, OptimizerConfig, TrainingConfig
 from stylegan_tf.training.checks import check_minibatches
 from stylegan_tf.training.models import Models
 from stylegan_tf.training.steps import STATISTICS, TrainingStep, order_of_rounds, tick_values

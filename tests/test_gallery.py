@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 from tiny_generators import tiny_generator
 
-from dnnlib.images import read_text, save_image
-from stylegan_tf import gallery
-from stylegan_tf.gallery import Look, write_images
-from stylegan_tf.sampling import Sampler, latents
+from dnnlib.image_files import read_text, save_image
+from stylegan_tf.pictures import gallery
+from stylegan_tf.pictures.gallery import Look, write_images
+from stylegan_tf.pictures.sampler import Sampler, latents
 
 LOOK = Look("tiny.keras", psi=0.5, cutoff=3)
 

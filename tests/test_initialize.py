@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from stylegan_tf.files.official import load_pickle
 from stylegan_tf.networks import Discriminator, Generator, ProGANDiscriminator, ProGANGenerator
-from stylegan_tf.pretrained import load_pickle
 from stylegan_tf.training.initialize import find_snapshot, freeze_layers, initial_resolution, initialize
 
 PICKLE = Path(__file__).parent / "reference/data/networks-stylegan1.pkl"

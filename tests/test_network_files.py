@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from tiny_generators import SIZES, tiny_generator
 
-from stylegan_tf import network_files
-from stylegan_tf.configs import TrainingConfig, to_dict
-from stylegan_tf.network_files import find_targets, load_generator, open_target, write_growth
+from stylegan_tf.files import find
+from stylegan_tf.files.find import find_targets, load_generator, open_target
+from stylegan_tf.files.keras_file import write_growth
+from stylegan_tf.files.official import load_pickle
 from stylegan_tf.networks import MappingNetwork
-from stylegan_tf.pretrained import load_pickle
+from stylegan_tf.recipes.settings import TrainingConfig, to_dict
 
 PICKLE = Path(__file__).parent / "reference/data/networks-stylegan1.pkl"
 
@@ -123,7 +124,7 @@ def test_a_pickle(tmp_path):
 
 def test_a_pickle_knows_its_growth(tmp_path, monkeypatch):
     generator = tiny_generator(resolution=16)
-    monkeypatch.setattr(network_files, "load_pickle", lambda path: generator)
+    monkeypatch.setattr(find, "load_pickle", lambda path: generator)
     (tmp_path / "G.pkl").touch()
     (target,) = find_targets(tmp_path / "G.pkl")
     for generator.pickled_lod, growth in ((0.0, None), (0.75, (16, 0.25)), (1.0, (8, 1.0)), (1.75, (8, 0.25))):
@@ -161,7 +162,7 @@ def test_a_damaged_note_of_growth(tmp_path, content):
 def test_a_published_network(tmp_path, monkeypatch, source):
     """A name or a URL, unless there is a file of that name."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(network_files, "obtain_network", lambda source, cache: Path(cache, f"{len(source)}.pkl"))
+    monkeypatch.setattr(find, "obtain_network", lambda source, cache: Path(cache, f"{len(source)}.pkl"))
     (target,) = find_targets(source, cache_dir="elsewhere")
     assert target == (Path("elsewhere", f"{len(source)}.pkl"), Path(), None, None, None)
     Path("ffhq-1024").touch()

@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
-from stylegan_tf.configs import TrainingConfig, override
-from stylegan_tf.presets import NEUTRAL, NO_GROWING, make_config, paper_fid
+from stylegan_tf.recipes.paper import NEUTRAL, paper_fid
+from stylegan_tf.recipes.presets import NO_GROWING, make_config
+from stylegan_tf.recipes.settings import TrainingConfig, override
 
 CELEBAHQ = {"a": 7.79, "b": 6.11, "c": 5.34, "d": 5.07, "e": 5.06, "f": 5.17}
 FFHQ = {"a": 8.04, "b": 5.25, "c": 4.85, "d": 4.88, "e": 4.42, "f": 4.40} | {

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_networks import scattered
 
-from dnnlib.pickles import MAX_OPERATIONS, Record, read_pickle
+from dnnlib.pickle_reader import MAX_OPERATIONS, Record, read_pickle
+from stylegan_tf.files.official import export_variables, load_pickle
 from stylegan_tf.networks import (
     Discriminator,
     Generator,
@@ -25,7 +26,6 @@ from stylegan_tf.networks import (
     ProGANGenerator,
     SynthesisNetwork,
 )
-from stylegan_tf.pretrained import export_variables, load_pickle
 
 PROTOCOLS = (2, 3, 4, 5)
 D_ARGUMENTS = dict(resolution=4, num_channels=1, label_size=0, fmap_base=8, fmap_max=4)
@@ -566,7 +566,7 @@ def test_names_and_urls_are_obtained_first(tmp_path, monkeypatch, D, d_state):
     path = tmp_path / "network.pkl"
     path.write_bytes(dumps(Network(**d_state)))
     asked = []
-    monkeypatch.setattr("stylegan_tf.pretrained.obtain_network", lambda *arguments: asked.append(arguments) or path)
+    monkeypatch.setattr("stylegan_tf.files.official.obtain_network", lambda *arguments: asked.append(arguments) or path)
     for source in ("ffhq-1024", "https://example.com/a//b.pkl?c=d"):
         assert_same(load_pickle(source, cache_dir=tmp_path), D)
         assert asked.pop() == (source, tmp_path)

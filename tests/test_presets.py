@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stylegan_tf.configs import (
+from stylegan_tf.recipes.presets import CONFIGS, DATASETS, MINIBATCHES, NO_GROWING, make_config, merge
+from stylegan_tf.recipes.settings import (
     LossConfig,
     OptimizerConfig,
     ScheduleConfig,
@@ -17,7 +18,6 @@ from stylegan_tf.configs import (
     override,
     to_dict,
 )
-from stylegan_tf.presets import CONFIGS, DATASETS, MINIBATCHES, NO_GROWING, make_config, merge
 from stylegan_tf.training.models import Models
 from stylegan_tf.training.steps import STATISTICS, TrainingStep
 

@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 from tiny_networks import inputs_of, normal, one_hot, scattered, shapes
 
+from stylegan_tf.files.official import export_variables, load_variables
 from stylegan_tf.layers import downsample, upsample
 from stylegan_tf.networks import ProGANDiscriminator, ProGANGenerator
-from stylegan_tf.pretrained import export_variables, load_variables
 
 SMALL = {"resolution": 16, "fmap_base": 64, "fmap_max": 8}
 

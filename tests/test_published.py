@@ -6,7 +6,7 @@ import re
 import pytest
 from tiny_server import CONTENT, serving
 
-from stylegan_tf.published import NETWORKS, is_published, obtain_network
+from stylegan_tf.files.published import PUBLISHED, is_published, obtain_network
 
 
 @pytest.fixture(scope="module")
@@ -22,21 +22,21 @@ def site(server, monkeypatch):
 
 
 def test_the_five():
-    assert sorted(NETWORKS) == ["bedrooms-256", "cars-512", "cats-256", "celebahq-1024", "ffhq-1024"]
-    for name, network in NETWORKS.items():
+    assert sorted(PUBLISHED) == ["bedrooms-256", "cars-512", "cats-256", "celebahq-1024", "ffhq-1024"]
+    for name, network in PUBLISHED.items():
         assert name.endswith(f"-{network.resolution}")
         assert re.fullmatch(rf"karras2019stylegan-{name.split('-')[0]}-\d+x\d+\.pkl", network.file)
         assert re.fullmatch(
             r"https://drive\.usercontent\.google\.com/download\?id=[\w-]{33}&\S+&confirm=t", network.url
         )
-    assert len({network.url for network in NETWORKS.values()}) == 5
+    assert len({network.url for network in PUBLISHED.values()}) == 5
     # Cars are wider than high.
-    assert {name: network.rows for name, network in NETWORKS.items() if network.rows} == {"cars-512": (64, 448)}
+    assert {name: network.rows for name, network in PUBLISHED.items() if network.rows} == {"cars-512": (64, 448)}
 
 
 def test_licence_before_the_first_request(site, tmp_path, capfd, monkeypatch):
-    entry = dataclasses.replace(NETWORKS["cars-512"], url=f"{site.address}/cars")
-    monkeypatch.setitem(NETWORKS, "cars-512", entry)
+    entry = dataclasses.replace(PUBLISHED["cars-512"], url=f"{site.address}/cars")
+    monkeypatch.setitem(PUBLISHED, "cars-512", entry)
     site.refused = [404]
     with pytest.raises(
         OSError, match=r"\(HTTP status 404\)\. Put \S+/cars at \S+512x384\.pkl, or .* with --network\.$"
@@ -81,7 +81,7 @@ def test_urls(site, tmp_path, capfd):
 
 
 def test_what_is_published(tmp_path):
-    assert all(is_published(source) for source in [*NETWORKS, "http://a/b.pkl", "HTTPS://a/b"])
+    assert all(is_published(source) for source in [*PUBLISHED, "http://a/b.pkl", "HTTPS://a/b"])
     for source in ("ffhq", "results/00000", "network.pkl", "ftp://a/b.pkl", "file:///a.pkl", "", tmp_path):
         assert not is_published(source)
     with pytest.raises(

@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 from tiny_generators import tiny_generator
 
-from dnnlib.images import to_uint8_rounded
+from dnnlib.image_files import to_uint8_rounded
 from stylegan_tf.images import to_uint8_rounded as to_uint8_rounded_on_devices
 from stylegan_tf.networks import ProGANGenerator
-from stylegan_tf.sampling import NOISES, Sampler, first_fine_resolution, latents, random_noise
+from stylegan_tf.pictures.sampler import NOISES, Sampler, first_fine_resolution, latents, random_noise
 
 SEEDS = [3, 0, 2**32 - 1, 7, 1]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stylegan_tf.seeds import latents_from_seeds
+from stylegan_tf.export.seeds import latents_from_seeds
 
 SEEDS = [0, 1, 2, 1000, 2**31 - 1, 2**31, 2**32 - 1]
 

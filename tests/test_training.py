@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stylegan_tf.configs import LossConfig, ScheduleConfig, TrainingConfig
+from stylegan_tf.recipes.settings import LossConfig, ScheduleConfig, TrainingConfig
+from stylegan_tf.runtime.draws import Purpose, generator_draws, seed_of
+from stylegan_tf.runtime.optimizer import Adam
 from stylegan_tf.training.average import half_life_beta
 from stylegan_tf.training.checkpoint import Progress
-from stylegan_tf.training.draws import Purpose, generator_draws, seed_of
 from stylegan_tf.training.models import Models
-from stylegan_tf.training.optimizer import Adam
 from stylegan_tf.training.steps import STATISTICS, TrainingStep
 from stylegan_tf.training.stream import RealImages, next_change
 from stylegan_tf.training.trainer import Trainer

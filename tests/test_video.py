@@ -11,9 +11,9 @@ from PIL import Image
 from tiny_generators import tiny_generator
 
 from dnnlib.videos import save_video
-from stylegan_tf.gallery import Look
-from stylegan_tf.sampling import Sampler, latents
-from stylegan_tf.video import Interpolation, arc
+from stylegan_tf.pictures.gallery import Look
+from stylegan_tf.pictures.sampler import Sampler, latents
+from stylegan_tf.pictures.video import Interpolation, arc
 
 LOOK = Look("tiny", psi=0.6, cutoff=3)
 STEPS = 4

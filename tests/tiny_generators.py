@@ -9,9 +9,9 @@ from tiny_networks import scattered
 from tiny_torch import save_tensors
 
 from metrics.attribute_classifier import TRUNK, classifier_logits, save_classifier
-from metrics.lpips import CONVOLUTIONS
-from stylegan_tf.configs import TrainingConfig, to_dict
 from stylegan_tf.networks import Discriminator, Generator
+from stylegan_tf.perception.lpips import CONVOLUTIONS
+from stylegan_tf.recipes.settings import TrainingConfig, to_dict
 from stylegan_tf.training.checkpoint import Progress
 from stylegan_tf.training.snapshot import save_snapshot
 

@@ -1,1 +1,1 @@
-"""The trainer: the only place with optimizers and distribution strategies. It needs Keras on TensorFlow."""
+"""The trainer: step, losses, checkpoints, reports. Devices and optimizer are in runtime/, settings in recipes/."""

@@ -2,8 +2,8 @@
 
 import inspect
 
-from stylegan_tf.losses import BASE_LOSSES, GENERATOR_LOSSES
-from stylegan_tf.training.models import NETWORKS
+from stylegan_tf.training.losses import BASE_LOSSES, GENERATOR_LOSSES
+from stylegan_tf.training.models import FAMILIES
 
 
 def check_settings(config, metrics=()):
@@ -18,7 +18,7 @@ def check_settings(config, metrics=()):
         if getattr(config.loss, name) not in known:
             received = getattr(config.loss, name)
             raise ValueError(f"loss.{name} must be one of {', '.join(known)}; received {received!r}.")
-    for name, network in zip(("generator", "discriminator"), NETWORKS[config.networks], strict=True):
+    for name, network in zip(("generator", "discriminator"), FAMILIES[config.networks], strict=True):
         keywords = inspect.signature(network).parameters.keys() - {"resolution", "num_channels", "label_size", "kwargs"}
         for unknown in getattr(config, name).keys() - keywords:
             raise ValueError(f"There is no setting {name}.{unknown}; there are: {', '.join(sorted(keywords))}.")

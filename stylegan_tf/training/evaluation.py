@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from dnnlib.files import atomic_folder
-from dnnlib.records import append_record, read_records
+from dnnlib.json_lines import append_record, read_records
 
 
 class Evaluation:

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from datasets.pipeline import indices_of_items
 from stylegan_tf.images import from_uint8
-from stylegan_tf.training.draws import Purpose, normal, seed_of
+from stylegan_tf.runtime.draws import Purpose, normal, seed_of
 
 _MAX_ROWS = 16
 _BATCH = 16

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import keras
 
-from stylegan_tf.network_files import find_snapshots, open_network, open_pickle
-from stylegan_tf.published import is_published, obtain_network
-from stylegan_tf.schedule import growth_at
+from stylegan_tf.files.find import find_snapshots, open_pickle
+from stylegan_tf.files.keras_file import open_network
+from stylegan_tf.files.published import is_published, obtain_network
+from stylegan_tf.recipes.schedule import growth_at
 
-NETWORKS = ("G", "D", "Gs")
+IN_SNAPSHOT = ("G", "D", "Gs")
 
 # Settings that leave no trace in the variables' shapes, but decide what their values mean: the stored scale of weights,
 # and the orientation of up-convolutions.
@@ -31,7 +32,7 @@ def initialize(models, source):
     Args:
         models: `Models`. Call this outside of the strategy's scope.
         source: Folder of a snapshot, or of a run for its newest snapshot; a pickle of the original's, its URL, or a
-            name in `published.NETWORKS`.
+            name in `published.PUBLISHED`.
 
     Returns:
         Lines that say what was copied and what was not, a list.
@@ -40,7 +41,7 @@ def initialize(models, source):
         ValueError: There is nothing to start from, or it does not fit; no variable is changed then.
     """
     networks = load_networks(source)
-    transfers = [Transfer(getattr(models, name), networks[name], name, source) for name in NETWORKS]
+    transfers = [Transfer(getattr(models, name), networks[name], name, source) for name in IN_SNAPSHOT]
     if not any(transfer.pairs for transfer in transfers):
         raise ValueError(
             f"No variable of {source} has the shape that this run needs; choose networks of its size with "
@@ -121,13 +122,13 @@ def load_networks(source):
         path = find_pickle(source)
         if path is None:
             folder = find_snapshot(source)
-            return {name: open_network(folder / f"{name}.keras", "start from another snapshot") for name in NETWORKS}
+            return {name: open_network(folder / f"{name}.keras", "start from another snapshot") for name in IN_SNAPSHOT}
         networks = open_pickle(path)
-    if len(networks) != len(NETWORKS):
+    if len(networks) != len(IN_SNAPSHOT):
         raise ValueError(
             f"{path} holds {len(networks)} network{'s' * (len(networks) > 1)}, not G, D and Gs; give another."
         )
-    return dict(zip(NETWORKS, networks, strict=True))
+    return dict(zip(IN_SNAPSHOT, networks, strict=True))
 
 
 def find_pickle(source):
@@ -147,8 +148,8 @@ def find_snapshot(source):
         )
     found = find_snapshots(source)
     folder = found[max(found)] if found else source
-    missing = [f"{name}.keras" for name in NETWORKS if not (folder / f"{name}.keras").is_file()]
-    if len(missing) == len(NETWORKS):
+    missing = [f"{name}.keras" for name in IN_SNAPSHOT if not (folder / f"{name}.keras").is_file()]
+    if len(missing) == len(IN_SNAPSHOT):
         raise ValueError(
             f"{folder} holds no networks; give the folder of a snapshot, or of a run that has written one."
         )

@@ -3,11 +3,11 @@
 import tensorflow as tf
 
 from stylegan_tf.networks import Discriminator, Generator, ProGANDiscriminator, ProGANGenerator
+from stylegan_tf.runtime.optimizer import Adam
+from stylegan_tf.runtime.precision import LossScale, dtype_policy
 from stylegan_tf.training.initialize import freeze_layers
-from stylegan_tf.training.optimizer import Adam
-from stylegan_tf.training.precision import LossScale, dtype_policy
 
-NETWORKS = {"stylegan": (Generator, Discriminator), "progan": (ProGANGenerator, ProGANDiscriminator)}
+FAMILIES = {"stylegan": (Generator, Discriminator), "progan": (ProGANGenerator, ProGANDiscriminator)}
 
 
 class Models:
@@ -27,7 +27,7 @@ class Models:
     """
 
     def __init__(self, config, num_channels, label_size):
-        generator, discriminator = NETWORKS[config.networks]
+        generator, discriminator = FAMILIES[config.networks]
         data = dict(resolution=config.resolution, num_channels=num_channels, label_size=label_size)
         policy = dtype_policy(config.precision)
         self.G = generator(**data, **config.generator, name="G", dtype=policy)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from dnnlib.images import image_grid, save_image, to_uint8_rounded
+from dnnlib.image_files import image_grid, save_image, to_uint8_rounded
 
 
 class Reporter:

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from dnnlib.run_dir import run_dirs
-from stylegan_tf.configs import TrainingConfig, from_dict, override, to_dict
+from stylegan_tf.recipes.settings import TrainingConfig, from_dict, override, to_dict
 from stylegan_tf.training.checkpoint import checkpoints
 
 # Settings that may differ from a run's own when it is resumed.

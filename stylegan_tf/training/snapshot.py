@@ -4,8 +4,8 @@ import json
 from dataclasses import asdict
 
 from dnnlib.files import atomic_folder
-from stylegan_tf.configs import to_dict
-from stylegan_tf.network_files import write_growth
+from stylegan_tf.files.keras_file import write_growth
+from stylegan_tf.recipes.settings import to_dict
 
 
 def save_snapshot(run_dir, models, progress, phase, config):

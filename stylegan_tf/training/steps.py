@@ -4,9 +4,9 @@ import numpy as np
 import tensorflow as tf
 
 from stylegan_tf.images import fade_images, from_uint8, mirror_images
-from stylegan_tf.losses import discriminator_loss, generator_loss, path_length_penalty
+from stylegan_tf.runtime.draws import Purpose, fold, generator_draws, normal, seed_of, uniform
 from stylegan_tf.training.average import moving_average
-from stylegan_tf.training.draws import Purpose, fold, generator_draws, normal, seed_of, uniform
+from stylegan_tf.training.losses import discriminator_loss, generator_loss, path_length_penalty
 
 STATISTICS = (
     "D_loss",

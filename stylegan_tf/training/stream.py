@@ -5,7 +5,7 @@ import time
 import tensorflow as tf
 
 from datasets.pipeline import dataset_error, training_pipeline
-from stylegan_tf.training.devices import host_stream
+from stylegan_tf.runtime.devices import host_stream
 
 # How many minibatches before a change of resolution its stream is opened: seconds, in which it reads ahead.
 WARM_MINIBATCHES = 100

@@ -13,18 +13,19 @@ from datasets.opening import open_dataset
 from datasets.pipeline import shuffle_window
 from dnnlib.files import atomic_file
 from dnnlib.run_dir import create_run_dir
-from stylegan_tf.configs import to_dict
+from stylegan_tf.recipes.settings import to_dict
+from stylegan_tf.runtime.agreement import agree, check_alike, watch
+from stylegan_tf.runtime.devices import make_strategy
+from stylegan_tf.runtime.hosts import find_hosts
+from stylegan_tf.runtime.precision import use_precision
 from stylegan_tf.training.average import half_life_beta
 from stylegan_tf.training.checkpoint import Progress, load_newest, save_checkpoint
 from stylegan_tf.training.checks import check_minibatches, check_settings
-from stylegan_tf.training.devices import agree, check_alike, make_strategy, watch
 from stylegan_tf.training.diagnosis import DivergedError, diagnose
 from stylegan_tf.training.evaluation import Evaluation
 from stylegan_tf.training.grid import ImageGrid
-from stylegan_tf.training.hosts import find_hosts
 from stylegan_tf.training.initialize import initialize
 from stylegan_tf.training.models import Models
-from stylegan_tf.training.precision import use_precision
 from stylegan_tf.training.reporting import Profile, Reporter, Silence, peak_memory_gb, tick_line
 from stylegan_tf.training.snapshot import save_snapshot
 from stylegan_tf.training.steps import STATISTICS, TrainingStep, tick_values

@@ -11,7 +11,7 @@ import pytest
 import same_images
 from tiny_networks import scattered
 
-from stylegan_tf.formats import export_keras
+from stylegan_tf.export.formats import export_keras
 from stylegan_tf.networks import Generator
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from tiny_generators import tiny_run
 
 import run_export
-from stylegan_tf.model_card import licence
-from stylegan_tf.network_files import Target, load_generator
-from stylegan_tf.sampling import Sampler, latents
+from stylegan_tf.export.model_card import licence
+from stylegan_tf.files.find import Target, load_generator
+from stylegan_tf.pictures.sampler import Sampler, latents
 
 ROOT = Path(__file__).parents[2]
 FIRST, SECOND = "network-snapshot-000001", "network-snapshot-000002"

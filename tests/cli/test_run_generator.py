@@ -12,11 +12,11 @@ from tiny_training import ENVIRONMENT, ROOT
 
 import run_generator
 from dnnlib.cli import Seeds
-from dnnlib.images import read_text, to_uint8_rounded
-from stylegan_tf.network_files import load_generator
+from dnnlib.image_files import read_text, to_uint8_rounded
+from stylegan_tf.files.find import load_generator
+from stylegan_tf.files.official import load_pickle
 from stylegan_tf.networks import ProGANGenerator
-from stylegan_tf.pretrained import load_pickle
-from stylegan_tf.sampling import Sampler, latents
+from stylegan_tf.pictures.sampler import Sampler, latents
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from PIL import Image
 from tiny_generators import tiny_generator
 
 import run_generator
-from dnnlib.images import read_text
-from stylegan_tf.figures import noise_components, noise_detail, style_mixing, truncation, uncurated
-from stylegan_tf.gallery import Look
-from stylegan_tf.sampling import Sampler
+from dnnlib.image_files import read_text
+from stylegan_tf.pictures.figures import noise_components, noise_detail, style_mixing, truncation, uncurated
+from stylegan_tf.pictures.gallery import Look
+from stylegan_tf.pictures.sampler import Sampler
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from PIL import Image
 from tiny_generators import tiny_generator, tiny_run
 
 import run_generator
-from dnnlib.records import append_record
-from stylegan_tf.gallery import Look
-from stylegan_tf.sampling import Sampler
-from stylegan_tf.video import Interpolation
+from dnnlib.json_lines import append_record
+from stylegan_tf.pictures.gallery import Look
+from stylegan_tf.pictures.sampler import Sampler
+from stylegan_tf.pictures.video import Interpolation
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,9 @@ from metrics.evaluate import PAPER
 from metrics.options import Options
 from metrics.rows import Progress
 from metrics.session import network_hash
+from stylegan_tf.files.find import load_generator
+from stylegan_tf.files.keras_file import read_growth
 from stylegan_tf.images import to_uint8
-from stylegan_tf.network_files import load_generator, read_growth
 
 FIRST, SECOND = "network-snapshot-000001", "network-snapshot-000002"
 

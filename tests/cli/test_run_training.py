@@ -19,9 +19,9 @@ import run_training
 from datasets.pipeline import epoch_order
 from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter
 from metrics.metric import Metric, Result
-from stylegan_tf.configs import TrainingConfig, from_dict
-from stylegan_tf.presets import make_config
-from stylegan_tf.training.draws import Purpose, normal, seed_of
+from stylegan_tf.recipes.presets import make_config
+from stylegan_tf.recipes.settings import TrainingConfig, from_dict
+from stylegan_tf.runtime.draws import Purpose, normal, seed_of
 
 COLUMNS, ROWS = 16, 8  # of an image grid
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from datasets.errors import DatasetError
-from datasets.images import from_images
+from datasets.image_folder import from_images
 
 
 def save(path, *shape, seed=0):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from datasets.convert import create_dataset
 from datasets.errors import DatasetError
-from datasets.images import from_images
+from datasets.image_folder import from_images
 from datasets.reshard import reshard
 from datasets.tfrecords import MultiResolutionDataset
 from datasets.verify import compare, verify

@@ -6,9 +6,10 @@ import types
 import pytest
 import tensorflow as tf
 
-from stylegan_tf.training import devices
-from stylegan_tf.training.devices import HostLost, Hosts, find_hosts, make_strategy, watch
-from stylegan_tf.training.hosts import expand_nodes, expand_tasks
+from stylegan_tf.runtime import agreement, devices
+from stylegan_tf.runtime.agreement import HostLost, watch
+from stylegan_tf.runtime.devices import make_strategy
+from stylegan_tf.runtime.hosts import Hosts, expand_nodes, expand_tasks, find_hosts
 
 STEP = {
     "SLURM_PROCID": "3",
@@ -134,8 +135,8 @@ def test_one_host_on_the_cpu():
     strategy = make_strategy(0, Hosts())
     assert isinstance(strategy, tf.distribute.MirroredStrategy) and strategy.num_replicas_in_sync == 1
     assert "CPU:0" in strategy.extended.worker_devices[0]
-    assert devices.agree(strategy, 5).numpy() == 5
-    devices.check_alike(strategy, Hosts(), {"seed": 1})
+    assert agreement.agree(strategy, 5).numpy() == 5
+    agreement.check_alike(strategy, Hosts(), {"seed": 1})
 
 
 @pytest.mark.parametrize(
@@ -171,9 +172,9 @@ def test_step_that_waits_for_ever_is_ended(monkeypatch, capsys):
         watching.stop.set()
 
     answers = {1: iter([True, False, True]), 2: iter([True] * 100)}
-    monkeypatch.setattr(devices, "_ASK", 0.01)
-    monkeypatch.setattr(devices, "_PATIENCE", 0.05)
-    monkeypatch.setattr(devices, "os", types.SimpleNamespace(_exit=end))
+    monkeypatch.setattr(agreement, "_ASK", 0.01)
+    monkeypatch.setattr(agreement, "_PATIENCE", 0.05)
+    monkeypatch.setattr(agreement, "os", types.SimpleNamespace(_exit=end))
     monkeypatch.setattr(watch, "_answers", lambda self, other: next(answers[other], False))
     with watch(Hosts(0, ("a:1", "b:2", "c:3"))) as watching:
         watching.thread.join(20)
@@ -182,8 +183,8 @@ def test_step_that_waits_for_ever_is_ended(monkeypatch, capsys):
 
 
 def test_late_answers_are_forgiven(monkeypatch):
-    monkeypatch.setattr(devices, "_ASK", 0.001)
-    monkeypatch.setattr(devices, "_PATIENCE", 0.0025)
+    monkeypatch.setattr(agreement, "_ASK", 0.001)
+    monkeypatch.setattr(agreement, "_PATIENCE", 0.0025)
     asked = []
 
     def answers(self, other):
@@ -191,7 +192,7 @@ def test_late_answers_are_forgiven(monkeypatch):
         return len(asked) % 3 == 0  # two silences in a row are not enough
 
     monkeypatch.setattr(watch, "_answers", answers)
-    monkeypatch.setattr(devices, "os", types.SimpleNamespace(_exit=pytest.fail))
+    monkeypatch.setattr(agreement, "os", types.SimpleNamespace(_exit=pytest.fail))
     with watch(TWO) as watching:
         watching.thread.join(0.5)
     watching.thread.join()

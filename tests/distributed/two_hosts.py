@@ -19,17 +19,9 @@ from two_replicas import BATCH, CONFIG, RATE, RESOLUTION, make
 
 from datasets.pipeline import training_pipeline
 from datasets.tfrecords import MultiResolutionDataset
-from stylegan_tf.training.devices import (
-    LOST,
-    HostLost,
-    Hosts,
-    agree,
-    check_alike,
-    find_hosts,
-    host_stream,
-    make_strategy,
-    watch,
-)
+from stylegan_tf.runtime.agreement import LOST, HostLost, agree, check_alike, watch
+from stylegan_tf.runtime.devices import host_stream, make_strategy
+from stylegan_tf.runtime.hosts import Hosts, find_hosts
 from stylegan_tf.training.steps import TrainingStep
 
 STEPS = 3

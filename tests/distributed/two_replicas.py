@@ -18,10 +18,10 @@ import tensorflow as tf
 
 from datasets.pipeline import training_pipeline
 from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter
-from stylegan_tf.configs import LossConfig, OptimizerConfig, TrainingConfig
-from stylegan_tf.training.devices import host_stream
-from stylegan_tf.training.draws import generator_draws, seed_of
-from stylegan_tf.training.hosts import Hosts
+from stylegan_tf.recipes.settings import LossConfig, OptimizerConfig, TrainingConfig
+from stylegan_tf.runtime.devices import host_stream
+from stylegan_tf.runtime.draws import generator_draws, seed_of
+from stylegan_tf.runtime.hosts import Hosts
 from stylegan_tf.training.models import Models
 from stylegan_tf.training.steps import TrainingStep
 

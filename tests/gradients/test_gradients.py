@@ -21,8 +21,8 @@ from stylegan_tf.layers import (
     upsample,
 )
 from stylegan_tf.layers.activations import ACTIVATIONS
-from stylegan_tf.losses import discriminator_loss
 from stylegan_tf.networks import Discriminator, Generator
+from stylegan_tf.training.losses import discriminator_loss
 
 STEP = 1e-6
 # Of the gradient's norm. Rounding leaves about 1e-16 / STEP of the function's value.

@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 import numpy as np
 import tensorflow as tf
 
-from metrics.inception import Inception
+from stylegan_tf.perception.inception import Inception
 
 
 def main(graph, images, out):

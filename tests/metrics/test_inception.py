@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from tiny_metrics import PRODUCER, tiny_inception
 
-from metrics.inception import Inception
+from stylegan_tf.perception.inception import Inception
 
 DIM = 7
 SCRIPT = pathlib.Path(__file__).with_name("inception_replicas.py")

@@ -7,7 +7,7 @@ import tensorflow as tf
 from numpy.lib.stride_tricks import sliding_window_view
 from tiny_torch import save_tensors
 
-from metrics.lpips import CONVOLUTIONS, LPIPS, SCALE, SHIFT, head_distance
+from stylegan_tf.perception.lpips import CONVOLUTIONS, LPIPS, SCALE, SHIFT, head_distance
 
 NARROW = (4, 6, 8, 10, 12)
 FORMATS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "stream"])

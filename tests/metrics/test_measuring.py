@@ -17,14 +17,15 @@ from tiny_metrics import tiny_inception
 from tiny_training import create_dataset
 
 from datasets.tfrecords import MultiResolutionDataset
-from metrics import METRICS, weights
+from metrics import METRICS
 from metrics.attribute_classifier import load_classifiers
 from metrics.linear_separability import separability
-from metrics.lpips import LPIPS
 from metrics.options import Options
 from metrics.samples import Purpose, Samples
-from stylegan_tf.sampling import Grown
-from stylegan_tf.training.draws import uniform
+from stylegan_tf.perception import weights
+from stylegan_tf.perception.lpips import LPIPS
+from stylegan_tf.pictures.sampler import Grown
+from stylegan_tf.runtime.draws import uniform
 
 SIDE, REALS, PATHS, LABELLED = 16, 50, 24, 120
 SCRIPT = pathlib.Path(__file__).with_name("two_devices_measure.py")

@@ -16,8 +16,8 @@ from metrics.perceptual_path import (
     slerp,
     without_outliers,
 )
-from stylegan_tf.interpolation import normalize
 from stylegan_tf.networks import Generator, ProGANGenerator
+from stylegan_tf.pictures.interpolation import normalize
 
 COUNT = 3
 

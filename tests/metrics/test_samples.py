@@ -6,7 +6,7 @@ import tensorflow as tf
 from tiny_generators import tiny_generator
 
 from metrics.samples import Purpose, Samples
-from stylegan_tf.sampling import Grown
+from stylegan_tf.pictures.sampler import Grown
 
 
 def samples_of(generator, seed=0, labels=None, resolution=None, fade=1.0):

@@ -15,7 +15,7 @@ from metrics.features import fake_features, real_features
 from metrics.frechet import real_statistics
 from metrics.options import Options
 from metrics.session import Session, network_hash
-from stylegan_tf.replicas import count_gpus_of, distributed
+from stylegan_tf.runtime.replicas import count_gpus_of, distributed
 
 
 @pytest.fixture(scope="module")

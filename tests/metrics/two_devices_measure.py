@@ -19,11 +19,11 @@ from datasets.tfrecords import MultiResolutionDataset
 from metrics import METRICS
 from metrics.attribute_classifier import load_classifiers
 from metrics.features import real_features
-from metrics.inception import Inception
-from metrics.lpips import LPIPS
 from metrics.options import Options
 from metrics.session import Session
-from stylegan_tf.sampling import Sampler, latents
+from stylegan_tf.perception.inception import Inception
+from stylegan_tf.perception.lpips import LPIPS
+from stylegan_tf.pictures.sampler import Sampler, latents
 
 # Divisible by none of the minibatches of all devices together.
 COUNT = 20

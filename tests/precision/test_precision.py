@@ -24,9 +24,9 @@ from stylegan_tf.layers import (
     PixelNorm,
     leaky_relu,
 )
-from stylegan_tf.losses import discriminator_loss, path_length_penalty
 from stylegan_tf.networks import Discriminator, Generator, ProGANDiscriminator, ProGANGenerator
-from stylegan_tf.training.precision import PRECISIONS, LossScale, dtype_policy, use_precision
+from stylegan_tf.runtime.precision import PRECISIONS, LossScale, dtype_policy, use_precision
+from stylegan_tf.training.losses import discriminator_loss, path_length_penalty
 
 ROOT = pathlib.Path(__file__).parents[2]
 MIXED = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
@@ -392,7 +392,7 @@ def test_loss_scale():
 
 ON_TWO_REPLICAS = """
 import tensorflow as tf
-from stylegan_tf.training.precision import LossScale
+from stylegan_tf.runtime.precision import LossScale
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

@@ -1,6 +1,6 @@
 """Our networks, built from what a reference vector says about the reference's."""
 
-from stylegan_tf.pretrained import CLASSES, behaviour_arguments, load_variables
+from stylegan_tf.files.official import CLASSES, behaviour_arguments, load_variables
 
 
 def build(func, static_kwargs):

@@ -14,7 +14,7 @@ import pytest
 from reference_vectors import Vector, nhwc
 
 from datasets.convert import create_dataset
-from datasets.images import from_images
+from datasets.image_folder import from_images
 from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter, shuffled_order
 
 

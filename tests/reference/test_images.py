@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from reference_vectors import assert_close, enlarge, growth, nchw, nhwc
 
-from dnnlib.images import image_grid, save_image, to_uint8_rounded
+from dnnlib.image_files import image_grid, save_image, to_uint8_rounded
 from stylegan_tf.images import fade_images, from_uint8, mirror_images, to_uint8
 
 

@@ -8,8 +8,8 @@ import tensorflow as tf
 from reference_networks import build, load
 from reference_vectors import assert_close, enlarge, given, growth, nchw, nhwc, shrink
 
-from stylegan_tf.losses import discriminator_loss, generator_loss
-from stylegan_tf.pretrained import export_variables
+from stylegan_tf.files.official import export_variables
+from stylegan_tf.training.losses import discriminator_loss, generator_loss
 
 
 class Pair:

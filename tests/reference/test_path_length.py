@@ -6,8 +6,8 @@ import tensorflow as tf
 from reference_vectors import assert_close, nchw, nhwc
 from stylegan2_generator import StyleGAN2Generator
 
-from stylegan_tf.losses import path_length_penalty, path_lengths
 from stylegan_tf.networks import Generator
+from stylegan_tf.training.losses import path_length_penalty, path_lengths
 
 
 @pytest.mark.vectors("stylegan2-g_main")

@@ -5,7 +5,7 @@ import pytest
 from reference_vectors import assert_close
 
 from metrics.perceptual_path import EPSILON, lerp, mean_without_outliers, slerp, without_outliers
-from stylegan_tf.interpolation import normalize
+from stylegan_tf.pictures.interpolation import normalize
 
 
 @pytest.mark.vectors("metrics")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from reference_vectors import assert_close, enlarge, given, growth, nchw, nhwc, shrink
 
+from stylegan_tf.files.official import export_variables, load_pickle
 from stylegan_tf.images import to_uint8
-from stylegan_tf.pretrained import export_variables, load_pickle
 
 # What the original's generator does where neither its construction nor the call says otherwise.
 GENERATOR_DEFAULTS = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stylegan_tf.schedule import training_schedule
+from stylegan_tf.recipes.schedule import training_schedule
 
 
 def schedule_arguments(run):

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from reference_vectors import growth, nhwc, shrink
 
-from stylegan_tf.configs import LossConfig, OptimizerConfig, TrainingConfig
-from stylegan_tf.pretrained import behaviour_arguments, export_variables, load_variables
-from stylegan_tf.training.draws import GeneratorDraws
+from stylegan_tf.files.official import behaviour_arguments, export_variables, load_variables
+from stylegan_tf.recipes.settings import LossConfig, OptimizerConfig, TrainingConfig
+from stylegan_tf.runtime.draws import GeneratorDraws
 from stylegan_tf.training.models import Models
 from stylegan_tf.training.steps import TrainingStep
 

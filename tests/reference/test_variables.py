@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from reference_networks import build
 
-from stylegan_tf.pretrained import export_variables
+from stylegan_tf.files.official import export_variables
 
 
 @pytest.mark.vectors("variables")

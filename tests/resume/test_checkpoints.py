@@ -15,8 +15,8 @@ import pytest
 import tensorflow as tf
 
 from dnnlib.files import atomic_folder
-from stylegan_tf.configs import override, to_dict
-from stylegan_tf.presets import make_config
+from stylegan_tf.recipes.presets import make_config
+from stylegan_tf.recipes.settings import override, to_dict
 from stylegan_tf.training.checkpoint import Progress, checkpoints, load_newest, save_checkpoint
 from stylegan_tf.training.resuming import RESUMABLE, find_same_run, load_run_config, resumed_config
 

@@ -13,8 +13,8 @@ from PIL import Image
 from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 from tiny_generators import tiny_generator
 
-from stylegan_tf.export import export_savedmodel
-from stylegan_tf.sampling import Sampler, latents
+from stylegan_tf.export.savedmodel import export_savedmodel
+from stylegan_tf.pictures.sampler import Sampler, latents
 
 INVALID_ARGUMENT = 3
 PSI = 0.6

@@ -29,9 +29,9 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 from tiny_generators import tiny_generator
 
 from serving import grpc_client, load_test, rest_client
-from serving.pictures import PNG_START, ask_for_pngs
-from stylegan_tf.export import export_savedmodel
-from stylegan_tf.sampling import Sampler, latents
+from serving.client_pictures import PNG_START, ask_for_pngs
+from stylegan_tf.export.savedmodel import export_savedmodel
+from stylegan_tf.pictures.sampler import Sampler, latents
 
 CLASSES, MAX_BATCH = 3, 4
 CLIENTS = {"grpc": grpc_client, "rest": rest_client}

@@ -11,7 +11,7 @@ import types
 import typing
 from dataclasses import dataclass, field
 
-from stylegan_tf.schedule import TICK_KIMG, training_schedule
+from stylegan_tf.recipes.schedule import TICK_KIMG, training_schedule
 
 
 @dataclass(frozen=True)

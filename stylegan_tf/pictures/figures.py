@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from dnnlib.images import image_grid
+from dnnlib.image_files import image_grid
 
 # Layers whose styles are coarse (4x4 and 8x8), middle (16x16 and 32x32) and fine (64x64 and up): Figure 3.
 STYLES = {"coarse": (0, 3), "middle": (4, 7), "fine": (8, None)}

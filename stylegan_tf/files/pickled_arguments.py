@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from dnnlib.pickles import shown
+from dnnlib.pickle_reader import shown
 from stylegan_tf.networks import Discriminator, Generator, MappingNetwork, ProGANGenerator, SynthesisNetwork
 from stylegan_tf.networks.network import feature_maps, log2_resolution
 

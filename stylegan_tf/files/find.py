@@ -2,38 +2,20 @@
 
 import json
 import re
-import zipfile
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-import keras
-
-from stylegan_tf.configs import TrainingConfig, from_dict
+from stylegan_tf.files.keras_file import open_network, read_growth
+from stylegan_tf.files.official import load_pickle
+from stylegan_tf.files.published import PUBLISHED, is_published, obtain_network
 from stylegan_tf.networks import Generator, ProGANGenerator
-from stylegan_tf.pretrained import load_pickle
-from stylegan_tf.published import NETWORKS, is_published, obtain_network
-from stylegan_tf.schedule import growth_at
+from stylegan_tf.recipes.schedule import growth_at
+from stylegan_tf.recipes.settings import TrainingConfig, from_dict
 
 SNAPSHOT = r"network-snapshot-(\d{6,})"
-# The member of a .keras file, a ZIP archive, that tells how far a generator has grown.
-_GROWTH = "growth.json"
-
-# What Keras, zipfile and HDF5 raise for damaged or foreign files.
-_UNREADABLE = (
-    EOFError,
-    KeyError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 _GIVE = (
     "give a run, a snapshot, a .keras or .pkl file, the URL of a .pkl, or the name of a published network "
-    f"({', '.join(NETWORKS)})"
+    f"({', '.join(PUBLISHED)})"
 )
 
 
@@ -65,7 +47,7 @@ def find_targets(source, all_snapshots=False, cache_dir="cache"):
 
     Args:
         source: The folder of a run or of a snapshot, a .keras or .pkl file; or, where there is none of that name, the
-            URL of a .pkl file or a name in `published.NETWORKS`, which are downloaded.
+            URL of a .pkl file or a name in `published.PUBLISHED`, which are downloaded.
         all_snapshots: Whether to take all snapshots of a run, not just the newest.
         cache_dir: Where downloads are kept.
 
@@ -149,35 +131,7 @@ def _load(path, dtype):
     return exact, growth
 
 
-def write_growth(path, resolution, fade):
-    """Notes in the .keras file of a generator how far it has grown, which Keras does not look at."""
-    with zipfile.ZipFile(path, "a") as file:
-        file.writestr(_GROWTH, json.dumps({"resolution": resolution, "fade": fade}))
-
-
-def read_growth(path):
-    """(resolution, fade) of the newest block of the generator in a .keras file, None if that is not noted there."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            if _GROWTH not in file.namelist():
-                return None
-            growth = json.loads(file.read(_GROWTH))
-        return int(growth["resolution"]), float(growth["fade"])
-    except _UNREADABLE as error:
-        raise ValueError(f"{_GROWTH} in {path} is damaged ({type(error).__name__}); give another file.") from error
-
-
 def open_pickle(path):
     """The networks in a pickle, a tuple: (G, D, Gs) as a rule."""
     networks = load_pickle(path)
     return networks if isinstance(networks, tuple) else (networks,)
-
-
-def open_network(path, advice):
-    """Opens a .keras file; ValueError with the advice if it is damaged or foreign."""
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except _UNREADABLE as error:
-        raise ValueError(
-            f"{path} is damaged, or no network of this project ({type(error).__name__}); {advice}."
-        ) from error

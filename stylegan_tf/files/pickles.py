@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dnnlib.pickles import Record, read_pickle, shown
+from dnnlib.pickle_reader import Record, read_pickle, shown
 
 # The original's classes of networks, new and old, and of dicts among their arguments.
 NETWORK_CLASSES = ("dnnlib.tflib.network.Network", "tfutil.Network")

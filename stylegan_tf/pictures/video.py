@@ -3,10 +3,10 @@
 import numpy as np
 from tqdm import tqdm
 
-from dnnlib.images import image_grid
+from dnnlib.image_files import image_grid
 from dnnlib.videos import save_video
-from stylegan_tf.interpolation import lerp, slerp
-from stylegan_tf.sampling import latents
+from stylegan_tf.pictures.interpolation import lerp, slerp
+from stylegan_tf.pictures.sampler import latents
 
 SPACES = ("z", "w")
 # Frames from one seed to the next, at most: half a day at 24 a second.

@@ -43,8 +43,8 @@ def _drive(file):
 
 
 # Without sizes and hashes, which we do not know: these files could not be downloaded where this was written. What makes
-# it safe to open them, or any other pickle, is that stylegan_tf/pretrained.py reads data only.
-NETWORKS = {
+# it safe to open them, or any other pickle, is that stylegan_tf/files/official.py reads data only.
+PUBLISHED = {
     "ffhq-1024": PublishedNetwork(
         "karras2019stylegan-ffhq-1024x1024.pkl", _drive("1MEGjdvVpUsu1jB4zrXZN7Y4kBBOzizDQ"), "FFHQ", 1024
     ),
@@ -64,15 +64,15 @@ NETWORKS = {
 
 
 def is_published(source):
-    """Whether a string is a name in NETWORKS or an http(s) URL: what `obtain_network` takes."""
-    return source in NETWORKS or re.match("https?://", str(source), re.IGNORECASE) is not None
+    """Whether a string is a name in PUBLISHED or an http(s) URL: what `obtain_network` takes."""
+    return source in PUBLISHED or re.match("https?://", str(source), re.IGNORECASE) is not None
 
 
 def obtain_network(name_or_url, cache_dir="cache"):
     """Returns the Path of a published pickle in CACHE_DIR/networks; downloads it, its licence shown first, if need be.
 
     Args:
-        name_or_url: A name in NETWORKS, or the http(s) URL of any pickle.
+        name_or_url: A name in PUBLISHED, or the http(s) URL of any pickle.
         cache_dir: Folder of downloads.
 
     Raises:
@@ -81,9 +81,9 @@ def obtain_network(name_or_url, cache_dir="cache"):
     """
     if not is_published(name_or_url):
         raise ValueError(
-            f"There is no published network {name_or_url}; there are {', '.join(NETWORKS)}. Or give a URL."
+            f"There is no published network {name_or_url}; there are {', '.join(PUBLISHED)}. Or give a URL."
         )
-    network = NETWORKS.get(name_or_url)
+    network = PUBLISHED.get(name_or_url)
     url, name = (network.url, network.file) if network else (name_or_url, _file_name(name_or_url))
     remote = RemoteFile(name, url, size=None, sha256=None, option="--network")
     folder = Path(cache_dir) / "networks"

@@ -7,11 +7,11 @@ from pathlib import Path
 import tensorflow as tf
 
 from dnnlib.files import check_new_folder, new_folder
+from stylegan_tf.export.model_card import model_card
+from stylegan_tf.export.seeds import latents_from_seeds
+from stylegan_tf.export.warmup import warmup_inputs, write_warmup
 from stylegan_tf.images import to_uint8_rounded
-from stylegan_tf.model_card import model_card
-from stylegan_tf.sampling import Grown, random_noise
-from stylegan_tf.seeds import latents_from_seeds
-from stylegan_tf.warmup import warmup_inputs, write_warmup
+from stylegan_tf.pictures.sampler import Grown, random_noise
 
 # The noise seed that stands for the stored noise images, and the first number that is no seed.
 STORED_NOISE, SEEDS = -1, 2**32

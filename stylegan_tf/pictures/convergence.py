@@ -9,9 +9,9 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from dnnlib.files import atomic_file
-from dnnlib.records import read_records
-from stylegan_tf.configs import TrainingConfig, from_dict
-from stylegan_tf.schedule import level_of
+from dnnlib.json_lines import read_records
+from stylegan_tf.recipes.schedule import level_of
+from stylegan_tf.recipes.settings import TrainingConfig, from_dict
 
 _COLUMNS = 3
 # From so many thousands of images on, the axis counts millions.

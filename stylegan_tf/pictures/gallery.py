@@ -11,8 +11,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from dnnlib.files import atomic_file
-from dnnlib.images import read_text, save_image
-from stylegan_tf.sampling import latents
+from dnnlib.image_files import read_text, save_image
+from stylegan_tf.pictures.sampler import latents
 
 # The longest side of grid.png in pixels, for which images are reduced.
 _GRID = 4096

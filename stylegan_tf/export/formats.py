@@ -12,10 +12,10 @@ from keras import ops
 
 from dnnlib.files import atomic_file
 from dnnlib.optional import import_optional
-from stylegan_tf.model_card import architecture
-from stylegan_tf.network_files import write_growth
-from stylegan_tf.pretrained import export_variables
-from stylegan_tf.sampling import Grown
+from stylegan_tf.export.model_card import architecture
+from stylegan_tf.files.keras_file import write_growth
+from stylegan_tf.files.official import export_variables
+from stylegan_tf.pictures.sampler import Grown
 
 # ONNX operator set: nothing here needs a newer one, and older runtimes read it.
 _OPSET = 15

@@ -3,9 +3,9 @@
 import re
 from typing import NamedTuple
 
-from dnnlib.images import save_image
-from stylegan_tf.figures import PSIS, noise_components, noise_detail, style_mixing, truncation, uncurated
-from stylegan_tf.gallery import is_there
+from dnnlib.image_files import save_image
+from stylegan_tf.pictures.figures import PSIS, noise_components, noise_detail, style_mixing, truncation, uncurated
+from stylegan_tf.pictures.gallery import is_there
 
 
 class Figure(NamedTuple):

@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 import math
 
-from stylegan_tf.published import NETWORKS
+from stylegan_tf.files.published import PUBLISHED
 
 PACKAGES = ("tensorflow", "keras", "numpy")
 _MEANINGS = {
@@ -43,7 +43,7 @@ def network_facts(target, source):
 
 def licence(target):
     """What one may do with a network, or where to find out."""
-    published = {network.file: network for network in NETWORKS.values()}.get(target.path.name)
+    published = {network.file: network for network in PUBLISHED.values()}.get(target.path.name)
     if published:
         return published.description
     if target.path.suffix == ".pkl":

@@ -1,12 +1,11 @@
-"""The paper's configurations, what each data set changes, and the FID that the paper reports for them.
+"""The paper's configurations, and what each data set changes.
 
 `make_config("b", "ffhq", num_gpus=8)` is row B of Table 1. Origins of the constants are listed in PROVENANCE.md.
 """
 
 import re
-from dataclasses import dataclass, replace
 
-from stylegan_tf.configs import TrainingConfig, from_dict, to_dict
+from stylegan_tf.recipes.settings import TrainingConfig, from_dict
 
 
 def merge(base, changes):
@@ -170,107 +169,3 @@ def split_size(dataset):
 def is_mirrored(dataset):
     """Whether the recipe of a data set's name mirrors half of the images."""
     return DATASETS.get(split_size(dataset)[0], OTHER_DATASET)["mirror"]
-
-
-@dataclass(frozen=True)
-class PaperRow:
-    """An FID of the paper: 50,000 images, no truncation."""
-
-    fid: float
-    source: str
-    config: str = "f"
-    dataset: str = "ffhq"
-    resolution: int = 1024
-    style_mixing_prob: float | None = None
-
-
-TABLE_1 = {
-    # configuration: (CelebA-HQ, FFHQ)
-    "a": (7.79, 8.04),
-    "b": (6.11, 5.25),
-    "c": (5.34, 4.85),
-    "d": (5.07, 4.88),
-    "e": (5.06, 4.42),
-    "f": (5.17, 4.40),
-}
-TABLE_2 = {0.0: 4.42, 0.5: 4.41, 0.9: 4.40, 1.0: 4.83}  # share of images trained with mixing
-TABLE_4 = {
-    "traditional-0": 5.25,
-    "traditional-8": 4.87,
-    "style-0": 5.06,
-    "style-1": 4.60,
-    "style-2": 4.43,
-    "style-8": 4.40,
-}
-
-PAPER_ROWS = [
-    *(PaperRow(row[1], f"Table 1, configuration {name.upper()}, FFHQ", name) for name, row in TABLE_1.items()),
-    *(
-        PaperRow(row[0], f"Table 1, configuration {name.upper()}, CelebA-HQ", name, "celebahq")
-        for name, row in TABLE_1.items()
-    ),
-    *(PaperRow(fid, f"Table 2, mixing {share:.0%}, FFHQ", style_mixing_prob=share) for share, fid in TABLE_2.items()),
-    *(PaperRow(fid, f"Table 4, {name.replace('-', ' ')}, FFHQ", name) for name, fid in TABLE_4.items()),
-    PaperRow(2.65, "LSUN Bedroom at 256x256, configuration F", dataset="lsun-bedroom", resolution=256),
-    PaperRow(8.53, "LSUN Cat at 256x256, configuration F", dataset="lsun-cat", resolution=256),
-    PaperRow(3.27, "LSUN Car at 512x384, configuration F", dataset="lsun-car", resolution=512),
-    PaperRow(4.3, "FFHQ at 256x256, reduced by box means, configuration F", resolution=256),
-]
-
-# What does not change the quality that a run reaches.
-NEUTRAL = (
-    "config",
-    "dataset",
-    "data_dir",
-    "resolution",
-    "shuffle_megabytes",
-    "cache_megabytes",
-    "num_gpus",
-    "num_hosts",
-    "accumulate",
-    "xla",
-    "seed",
-    "snapshot_ticks",
-    "keep_checkpoints",
-    "checkpoint_hours",
-    "nonfinite_limit",
-    "metrics",
-    "metric_ticks",
-    "deterministic",
-)
-
-
-def paper_fid(config):
-    """The FID that the paper reports for a run with this configuration.
-
-    Args:
-        config: TrainingConfig. A `resolution` of None is that of the data set's name, such as ffhq256, or the paper's.
-
-    Returns:
-        {"fid": 4.40, "source": "Table 1, configuration F, FFHQ"}, or None where the paper reports nothing: for another
-        data set or resolution, or with a setting that changes what the run learns.
-    """
-    name, size = split_size(config.dataset)
-    # Configurations of two tables are the same run; the table that was asked for goes first.
-    for row in sorted(PAPER_ROWS, key=lambda row: row.config != config.config):
-        expected = make_config(row.config, row.dataset)
-        if row.style_mixing_prob is not None:
-            expected = replace(expected, style_mixing_prob=row.style_mixing_prob)
-        same_images = name == row.dataset and (config.resolution or size) in (None, row.resolution)
-        if same_images and essence(config) == essence(expected):
-            return {"fid": row.fid, "source": row.source}
-    return None
-
-
-def essence(config):
-    """All settings, nested dicts, but for those that do not change the quality that a run reaches."""
-    values = to_dict(config)
-    for name in NEUTRAL:
-        del values[name]
-    schedule = values["schedule"]
-    del schedule["tick_kimg_base"], schedule["tick_kimg_dict"]
-    if {name: schedule[name] for name in ("minibatch_base", "minibatch_dict")} in MINIBATCHES.values():
-        del schedule["minibatch_base"], schedule["minibatch_dict"]
-    if values["precision"] == "tf32":
-        values["precision"] = "fp32"
-    return values

@@ -1,28 +1,13 @@
-"""The GPUs of one machine or of several, as one tf.distribute strategy, and the end of a run that loses a machine."""
+"""Several hosts in one run: what they agree on, and the end of a run that loses one."""
 
 import hashlib
 import os
 import re
-import signal
 import sys
 import threading
 
 import tensorflow as tf
 from tensorflow.python.eager import context
-
-from stylegan_tf.training.hosts import Hosts, find_hosts
-
-__all__ = [
-    "HostLost",
-    "Hosts",
-    "agree",
-    "check_alike",
-    "count_gpus",
-    "find_hosts",
-    "host_stream",
-    "make_strategy",
-    "watch",
-]
 
 # Exit code of a run that has lost a host.
 LOST = 3
@@ -48,90 +33,6 @@ class HostLost(Exception):
             f"{who} of {hosts.count} was lost, and the run cannot go on without it; start all hosts again with "
             "--resume=latest or --auto-resume to go on from the last checkpoint."
         )
-
-
-def count_gpus():
-    """Number of GPUs that TensorFlow can use."""
-    return len(tf.config.list_physical_devices("GPU"))
-
-
-def make_strategy(num_gpus, hosts):
-    """Returns the strategy of a run; call it before any other operation of TensorFlow's.
-
-    Several hosts wait here until all of them have started, in which time Ctrl-C ends them, but SIGTERM does not.
-
-    Args:
-        num_gpus: GPUs to use on each host, the first ones; 0 for the CPU.
-        hosts: Hosts.
-
-    Returns:
-        MirroredStrategy on one host, MultiWorkerMirroredStrategy on several; replica r of host h has the number
-        h * max(num_gpus, 1) + r.
-
-    Raises:
-        ValueError: There are not as many GPUs, or the hosts do not come together.
-    """
-    available = tf.config.list_physical_devices("GPU")
-    if num_gpus > len(available):
-        raise ValueError(f"--num-gpus={num_gpus} is more than the {len(available)} GPUs that TensorFlow finds here.")
-    for gpu in available:
-        tf.config.experimental.set_memory_growth(gpu, True)
-    if hosts.count == 1:
-        return tf.distribute.MirroredStrategy([f"/gpu:{i}" for i in range(num_gpus)] or ["/cpu:0"])
-    print(f"Host {hosts.index} of {hosts.count} waits for the others: {', '.join(hosts.addresses)}.", flush=True)
-    cluster = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        tf.train.ClusterSpec({"worker": list(hosts.addresses)}),
-        task_type="worker",
-        task_id=hosts.index,
-        num_accelerators={"GPU": num_gpus} if num_gpus else {},
-        rpc_layer="grpc",
-    )
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # TensorFlow waits without letting Python handle it
-    try:
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster)
-    except tf.errors.OpError as error:
-        reason = " ".join(error.message.split())
-        raise ValueError(
-            f"Host {hosts.index} cannot join {', '.join(hosts.addresses)}: {reason}; see that these addresses are this "
-            "run's own and can be reached, and start all hosts again."
-        ) from None
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)  # TensorFlow has put in its own for SIGTERM, which ends nothing
-
-
-def host_stream(strategy, hosts, num_gpus, pipeline):
-    """Returns an iterator over the minibatches of this host's replicas, on their GPUs ahead of time.
-
-    Each replica takes a contiguous part of the host's share in the order of replicas, so that all of them together get
-    what as many replicas on one host would get.
-
-    Args:
-        strategy, hosts, num_gpus: See `make_strategy`.
-        pipeline: tf.data.Dataset of this host's share of each minibatch, (images, labels), without end: that of
-            `training_pipeline(..., worker=hosts.index, num_workers=hosts.count)`.
-
-    Returns:
-        Iterator over (images, labels): tensors where the host has one replica, else per-replica values.
-    """
-    if num_gpus == 0:
-        return iter(pipeline)  # there is nothing to copy ahead
-    replicas = strategy.num_replicas_in_sync // hosts.count
-
-    def parts(images, labels):
-        size = images.shape[0] // replicas
-
-        def part(replica):
-            return tuple(values[replica * size :][:size] for values in (images, labels))
-
-        return tf.data.Dataset.range(replicas).map(part)
-
-    def parts_of_stream(_):
-        # Told that there is no end, TensorFlow does not ask all hosts before each minibatch whether they have one.
-        return pipeline.flat_map(parts).apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-
-    return iter(strategy.distribute_datasets_from_function(parts_of_stream))
 
 
 def agree(strategy, value):

@@ -12,6 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
+from stylegan_tf.files.pickled_arguments import constructor_arguments
+from stylegan_tf.files.pickles import read_networks
+from stylegan_tf.files.published import is_published, obtain_network
 from stylegan_tf.networks import (
     Discriminator,
     Generator,
@@ -20,9 +23,6 @@ from stylegan_tf.networks import (
     ProGANGenerator,
     SynthesisNetwork,
 )
-from stylegan_tf.pickled_arguments import constructor_arguments
-from stylegan_tf.pickled_networks import read_networks
-from stylegan_tf.published import is_published, obtain_network
 
 # Which of the original's functions builds which of our networks.
 CLASSES = {
@@ -66,7 +66,7 @@ def load_pickle(path_or_url, cache_dir="cache"):
     How far a network has grown is an argument of ours; each has, as `pickled_lod`, the `lod` that it had in the file.
 
     Args:
-        path_or_url: A file; or, where there is none of that name, an http(s) URL or a name in `published.NETWORKS`.
+        path_or_url: A file; or, where there is none of that name, an http(s) URL or a name in `published.PUBLISHED`.
         cache_dir: Where downloads are kept.
 
     Returns:

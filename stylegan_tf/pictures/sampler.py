@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from stylegan_tf.images import to_uint8_rounded
-from stylegan_tf.replicas import distributed, strategy_of
+from stylegan_tf.runtime.replicas import distributed, strategy_of
 
 NOISES = ("fixed", "random", "off", "fine", "coarse")
 # Noise from this resolution on is called fine (Figure 5).

@@ -1,0 +1,1 @@
+"""Images, figures and videos of a trained generator, and curves of runs. Nothing here is trained or exported."""
