@@ -14,7 +14,7 @@ import tensorflow as tf
 from click.testing import CliRunner
 from tiny_generators import tiny_run
 
-import run_export
+import stylegan_tf.commands.export as export_command
 from stylegan_tf.export.model_card import licence
 from stylegan_tf.files.find import Target, load_generator
 from stylegan_tf.pictures.sampler import Sampler, latents
@@ -32,7 +32,7 @@ def run(tmp_path_factory):
 
 
 def invoke(*arguments):
-    return CliRunner().invoke(run_export.main, list(map(str, arguments)))
+    return CliRunner().invoke(export_command.main, list(map(str, arguments)))
 
 
 def export(*arguments):
@@ -107,8 +107,8 @@ def recorder(calls):
 
 def test_options_and_a_growing_network(run, tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(run_export, "export_savedmodel", recorder(calls))
-    monkeypatch.setitem(run_export.FILES, "onnx", (recorder(calls), *run_export.FILES["onnx"][1:]))
+    monkeypatch.setattr(export_command, "export_savedmodel", recorder(calls))
+    monkeypatch.setitem(export_command.FILES, "onnx", (recorder(calls), *export_command.FILES["onnx"][1:]))
     network = f"--network={run / FIRST}"
     given = ["--version=7", "--max-batch=2", "--truncation-cutoff=1"]
     export(network, f"--output={tmp_path / 'tiny'}", *given)
@@ -138,7 +138,7 @@ def test_licences():
 
 def test_help_explains_every_option():
     text = " ".join(invoke("--help").output.split())
-    for parameter in run_export.main.params:
+    for parameter in export_command.main.params:
         assert parameter.help and parameter.opts[0] in text
 
 

@@ -10,9 +10,9 @@ from PIL import Image
 from tiny_generators import tiny_generator, tiny_run
 from tiny_training import ENVIRONMENT, ROOT
 
-import run_generator
 from dnnlib.cli import Seeds
 from dnnlib.image_files import read_text, to_uint8_rounded
+from stylegan_tf.commands.generate import main
 from stylegan_tf.files.find import load_generator
 from stylegan_tf.files.official import load_pickle
 from stylegan_tf.networks import ProGANGenerator
@@ -27,7 +27,7 @@ def run(tmp_path_factory):
 
 
 def invoke(*arguments):
-    return CliRunner().invoke(run_generator.main, ["images", "--num-gpus=0", *map(str, arguments)])
+    return CliRunner().invoke(main, ["images", "--num-gpus=0", *map(str, arguments)])
 
 
 def make(*arguments):

@@ -6,8 +6,8 @@ from click.testing import CliRunner
 from PIL import Image
 from tiny_generators import tiny_generator
 
-import run_generator
 from dnnlib.image_files import read_text
+from stylegan_tf.commands.generate import main
 from stylegan_tf.pictures.figures import noise_components, noise_detail, style_mixing, truncation, uncurated
 from stylegan_tf.pictures.gallery import Look
 from stylegan_tf.pictures.sampler import Sampler
@@ -27,7 +27,7 @@ def sampler():
 
 
 def invoke(*arguments):
-    return CliRunner().invoke(run_generator.main, [*map(str, arguments), "--num-gpus=0"])
+    return CliRunner().invoke(main, [*map(str, arguments), "--num-gpus=0"])
 
 
 def pixels(path):

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from PIL import Image
 from tiny_generators import tiny_generator, tiny_run
 
-import run_generator
 from dnnlib.json_lines import append_record
+from stylegan_tf.commands.generate import main
 from stylegan_tf.pictures.gallery import Look
 from stylegan_tf.pictures.sampler import Sampler
 from stylegan_tf.pictures.video import Interpolation
@@ -32,7 +32,7 @@ def sampler():
 
 
 def invoke(*arguments):
-    return CliRunner().invoke(run_generator.main, list(map(str, arguments)))
+    return CliRunner().invoke(main, list(map(str, arguments)))
 
 
 def interpolate(folder, outdir, *options):

@@ -1,0 +1,81 @@
+"""Exports a network: python run_export.py --network=results/00000-digits-f-cpu --output=serving/models/stylegan"""
+
+import json
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+import dnnlib.quiet_tensorflow  # noqa: F401
+from dnnlib.cli import Command, one_line_errors
+from stylegan_tf.export.formats import export_keras, export_onnx, export_weights
+from stylegan_tf.export.model_card import network_facts
+from stylegan_tf.export.savedmodel import export_savedmodel, version_folder
+from stylegan_tf.files.find import find_targets, open_target
+from stylegan_tf.pictures.sampler import Grown
+
+# What writes a file, and which options it takes.
+FILES = {
+    "keras": (export_keras, ()),
+    "onnx": (export_onnx, ("truncation_cutoff",)),
+    "weights": (export_weights, ()),
+}
+FORMATS = ("savedmodel", *FILES)
+
+
+@click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
+@click.option("--network", required=True, metavar="NETWORK", help="Run, snapshot, .keras, .pkl, URL or name.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="savedmodel: folder of the model, such as serving/models/stylegan; else the file, NAME.keras, .onnx or .npz.",
+)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="savedmodel", help="What to write.")
+@click.option(
+    "--version", type=click.IntRange(min=1), help="savedmodel: its number.  [default: one more than the newest]"
+)
+@click.option("--max-batch", type=click.IntRange(min=1), default=32, help="savedmodel: most images of a request.")
+@click.option(
+    "--truncation-cutoff", type=click.IntRange(min=0), default=8, help="savedmodel, onnx: layers that psi truncates."
+)
+@click.option("--cache-dir", default="cache", help="Folder of downloaded networks.")
+@click.option("--dry-run", is_flag=True, help="Print what would be written, and stop.")
+@click.pass_context
+@one_line_errors
+def main(context, network, output, form, version, max_batch, truncation_cutoff, cache_dir, dry_run):
+    """Export a network for TensorFlow Serving, ONNX Runtime, Keras, or as plain weights.
+
+    What is written is complete or not there; nothing is overwritten. TensorFlow Serving finds a new version by itself.
+    """
+    settings = {"version": version, "max_batch": max_batch, "truncation_cutoff": truncation_cutoff}
+    export, taken = FILES.get(form, (export_savedmodel, tuple(settings)))
+    for name in settings.keys() - taken:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise ValueError(f"--{name.replace('_', '-')} has no effect with --format={form}; leave it out.")
+    target = find_targets(network, cache_dir=cache_dir)[-1]
+    path = version_folder(output, version) if form == "savedmodel" else output
+    if path.exists():
+        raise FileExistsError(f"{path} already exists. Delete it or choose another name.")
+    facts = network_facts(target, network)
+    if dry_run:
+        click.echo(json.dumps({"format": form, "path": str(path), "network": facts}, indent=2))
+        return
+    generator, growth = open_target(target)
+    grown = Grown(generator, *(growth or (generator.resolution, 1.0)))
+    export(grown, output, facts=facts, **{name: settings[name] for name in taken})
+    click.echo(f"{path}: {megabytes(path):.1f} MB, {form} of {target.path}")
+    if form == "savedmodel":
+        click.echo(f"Serve it with: {serving_command(path.parent)}")
+
+
+def megabytes(path):
+    """Size of a file, or of all files in a folder."""
+    return sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file()) / 1e6
+
+
+def serving_command(folder):
+    """The shell command that serves a folder of versions; its REST port is 8501, its gRPC port 8500."""
+    name = folder.name
+    ports = "-p 127.0.0.1:8500:8500 -p 127.0.0.1:8501:8501"
+    return f"docker run --rm {ports} -v '{folder}:/models/{name}:ro' -e MODEL_NAME={name} tensorflow/serving"

@@ -1,0 +1,308 @@
+"""Pictures of a trained network: python run_generator.py images --network=results/00000-digits-f-cpu --seeds=0-24"""
+
+from pathlib import Path
+
+import click
+
+import dnnlib.quiet_tensorflow  # noqa: F401
+from dnnlib.cli import Finite, Group, Numbers, Seeds, one_line_errors, options
+from dnnlib.videos import check_video
+from stylegan_tf.files.find import find_targets, open_target
+from stylegan_tf.pictures.convergence import write_convergence
+from stylegan_tf.pictures.figures import noise_components, noise_detail, style_mixing, truncation, uncurated
+from stylegan_tf.pictures.gallery import Look, write_images
+from stylegan_tf.pictures.paper_figures import PAPER, Figure, paper_set, save_paper_figures
+from stylegan_tf.pictures.sampler import NOISES, Sampler
+from stylegan_tf.pictures.video import SPACES, Interpolation
+from stylegan_tf.runtime.devices import count_gpus, make_strategy
+from stylegan_tf.runtime.hosts import Hosts
+from stylegan_tf.runtime.precision import PRECISIONS, dtype_policy, use_precision
+
+
+@click.group(cls=Group, context_settings={"show_default": True, "max_content_width": 110})
+def main():
+    """Make pictures with a trained network: images of seeds, the paper's figures, videos.
+
+    A network is a run (its newest snapshot), a snapshot, a .keras file, a .pkl file of the original's or its URL, or
+    the name of a published network such as ffhq-1024. The same seed gives the latents, and with a published network
+    the picture, that it gives with the original.
+    """
+
+
+# Options of several verbs; what they are called is a parameter of `open_sampler` or `Look`.
+network_options = options(
+    click.option("--network", required=True, metavar="NETWORK", help="Run, snapshot, .keras, .pkl, URL or name."),
+    click.option(
+        "--num-gpus", type=click.IntRange(min=0), help="GPUs to use; 0 for the CPU.  [default: all there are]"
+    ),
+    click.option(
+        "--minibatch", type=click.IntRange(min=1), help="Images at a time on each GPU.  [default: by the size]"
+    ),
+    click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", help="What convolutions compute in."),
+    click.option("--cache-dir", default="cache", help="Folder of downloaded networks."),
+)
+psi_option = click.option(
+    "--truncation-psi",
+    "psi",
+    type=Finite(),
+    help="Strength of truncation; 1: none.  [default: 0.7; 1 for networks without styles]",
+)
+cutoff_option = click.option(
+    "--truncation-cutoff", "cutoff", type=click.IntRange(min=0), default=8, help="Layers that are truncated."
+)
+noise_option = click.option("--noise", type=click.Choice(NOISES), default="fixed", help="Noise of the layers.")
+class_option = click.option(
+    "--class", "label", type=click.IntRange(min=0), help="Class, for conditional networks.  [default: each in turn]"
+)
+outdir_option = click.option("--outdir", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
+
+
+def open_sampler(network, num_gpus, minibatch, precision, cache_dir):
+    """The Sampler of a user's options, and the name of its network."""
+    target = find_targets(network, cache_dir=cache_dir)[-1]
+    use_precision(precision)
+    with make_strategy(count_gpus() if num_gpus is None else num_gpus, Hosts()).scope():
+        generator, growth = open_target(target, dtype_policy(precision))
+    return Sampler(generator, growth, minibatch), str(target.path)
+
+
+def make_look(sampler, network, psi=None, **look):
+    """The Look of a user's options; without a psi, the usual one of the paper's figures."""
+    # Progressive GAN, and configurations without a mapping network, have no average worth going to.
+    usual = 0.7 if sampler.num_layers > 1 else 1.0
+    return Look(network, usual if psi is None else psi, **look)
+
+
+@main.command("images")
+@network_options
+@click.option("--seeds", type=Seeds(), required=True, help="Such as 0-24,33: an image each.")
+@options(psi_option, cutoff_option, noise_option, class_option, outdir_option)
+@one_line_errors
+def images(seeds, outdir, psi, cutoff, noise, label, **given):
+    """Make an image a seed, and a page and a grid of them all.
+
+    Each PNG file carries its seed, psi and network as text. What is there is not made again, so an interrupted command
+    goes on when it is given again.
+    """
+    sampler, network = open_sampler(**given)
+    look = make_look(sampler, network, psi, cutoff=cutoff, noise=noise, label=label)
+    made = write_images(sampler, look, seeds, outdir)
+    click.echo(f"{made} of {len(set(seeds))} images made; see {outdir / 'index.html'}.")
+
+
+rows_option = click.option("--seeds", type=Seeds(), required=True, help="Such as 0-2,33: a row each.")
+
+
+def close_up_option(default):
+    """--crop of verbs that show close-ups."""
+    text = f"Close-up, in pixels.  [default: {default}]"
+    return click.option("--crop", type=Numbers(click.IntRange(min=0), 3), metavar="X,Y,SIZE", help=text)
+
+
+def save_figure(figure, outdir, given, **look):
+    """Writes a figure to OUTDIR/NAME.png.
+
+    Args:
+        figure: Figure.
+        outdir: Path.
+        given: Arguments of `open_sampler`.
+        **look: Those of `make_look`.
+    """
+    sampler, network = open_sampler(**given)
+    path = outdir / f"{figure.name}.png"
+    figure.save(path, sampler, make_look(sampler, network, **look))
+    click.echo(path)
+
+
+@main.command("style-mixing")
+@network_options
+@click.option("--rows", type=Seeds(), required=True, help="Seeds of source A, down the left.")
+@click.option("--columns", type=Seeds(), required=True, help="Seeds of source B, along the top.")
+@click.option(
+    "--styles",
+    default="coarse",
+    help="What B gives: coarse (layers 0-3), middle (4-7), fine (8 on), or such as 2-5; one, or one a row: a,b,c.",
+)
+@options(psi_option, cutoff_option, noise_option, class_option, outdir_option)
+@one_line_errors
+def make_style_mixing(rows, columns, styles, outdir, psi, cutoff, noise, label, **given):
+    """Mix the styles of two sources (Figure 3).
+
+    A cell is its row's image with some styles of its column's.
+    """
+    figure = Figure(style_mixing, {"row_seeds": rows, "column_seeds": columns, "styles": styles.split(",")})
+    save_figure(figure, outdir, given, psi=psi, cutoff=cutoff, noise=noise, label=label)
+
+
+@main.command("truncation")
+@network_options
+@options(rows_option)
+@click.option(
+    "--truncation-psi",
+    "psis",
+    type=Numbers(Finite()),
+    default="1,0.7,0.5,0,-0.5,-1",
+    metavar="PSI,PSI,...",
+    help="A column each; negative: the opposite of the seed's image.",
+)
+@click.option(
+    "--truncation-cutoff", "cutoff", type=click.IntRange(min=0), help="Layers that are truncated.  [default: all]"
+)
+@click.option(
+    "--psi-per-layer",
+    type=Numbers(Finite()),
+    multiple=True,
+    metavar="PSI,PSI,...",
+    help="One psi a layer, instead of both: a column each time it is given.",
+)
+@options(noise_option, class_option, outdir_option)
+@one_line_errors
+def make_truncation(seeds, psis, cutoff, psi_per_layer, outdir, noise, label, **given):
+    """Show what truncation does (Figure 8). With psi 0 in all layers, every seed gives the average image."""
+    arguments = {"psis": psi_per_layer} if psi_per_layer else {"psis": psis, "cutoff": cutoff}
+    save_figure(Figure(truncation, {"seeds": seeds, **arguments}), outdir, given, noise=noise, label=label)
+
+
+@main.command("noise-detail")
+@network_options
+@options(rows_option, close_up_option("the middle"), psi_option, cutoff_option, class_option, outdir_option)
+@one_line_errors
+def make_noise_detail(seeds, crop, outdir, psi, cutoff, label, **given):
+    """Show what noise changes (Figure 4).
+
+    Image, close-up, close-ups with other noise, standard deviation. The standard deviation of each pixel is
+    over 100 draws; white means 25.5 grey levels and more.
+    """
+    figure = Figure(noise_detail, {"seeds": seeds, "crop": crop})
+    save_figure(figure, outdir, given, psi=psi, cutoff=cutoff, label=label)
+
+
+@main.command("noise-components")
+@network_options
+@options(rows_option, close_up_option("none"), psi_option, cutoff_option, class_option, outdir_option)
+@one_line_errors
+def make_noise_components(seeds, crop, outdir, psi, cutoff, label, **given):
+    """Show what noise does where (Figure 5).
+
+    In all layers, in none, in the fine ones, in the coarse ones. Fine are resolutions of 64 and more;
+    of smaller networks than 128, the upper two.
+    """
+    figure = Figure(noise_components, {"seeds": seeds, "crop": crop})
+    save_figure(figure, outdir, given, psi=psi, cutoff=cutoff, label=label)
+
+
+@main.command("uncurated")
+@network_options
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=5, help="Seed of all latents.")
+@click.option("--rows", type=click.IntRange(min=1), default=3, help="Images of full size, one above the other.")
+@click.option(
+    "--lods",
+    type=Numbers(click.IntRange(0, 10)),
+    default="0,1,2,2,3,3",
+    metavar="LOD,LOD,...",
+    help="A column each, of images 2^lod times smaller.",
+)
+@click.option(
+    "--crop",
+    type=Numbers(click.IntRange(min=0), 4),
+    metavar="X,Y,WIDTH,HEIGHT",
+    help="Part of the images, in pixels.  [default: all]",
+)
+@options(psi_option, cutoff_option, noise_option, class_option, outdir_option)
+@one_line_errors
+def make_uncurated(seed, rows, lods, crop, outdir, psi, cutoff, noise, label, **given):
+    """Show images as they come (Figures 2, 10 to 12).
+
+    Nobody has chosen them. They stand in columns of different sizes.
+    """
+    figure = Figure(uncurated, {"seed": seed, "rows": rows, "lods": lods, "crop": crop})
+    save_figure(figure, outdir, given, psi=psi, cutoff=cutoff, noise=noise, label=label)
+
+
+@main.command("figures")
+@network_options
+@click.option("--set", "name", type=click.Choice(list(PAPER)), help="Which.  [default: by the data set, else faces]")
+@options(class_option, outdir_option)
+@one_line_errors
+def make_figures(name, outdir, label, **given):
+    """Make the paper's figures with their published seeds.
+
+    Of faces 2, 3, 4, 5 and 8, of bedrooms 10, of cars 11, of cats 12, with psi 0.7 on the first 8 layers (but 8). What
+    the network cannot show, for want of fine styles or of noise, is left out with a line that says why.
+    """
+    if name is None:
+        target = find_targets(given["network"], cache_dir=given["cache_dir"])[-1]
+        name = paper_set(target.config.dataset if target.config else target.path.name)
+    sampler, network = open_sampler(**given)
+    for path, reason in save_paper_figures(sampler, make_look(sampler, network, label=label), name, outdir):
+        click.echo(f"{path} is left out: {reason}" if reason else path)
+
+
+@main.command("interpolate")
+@network_options
+@click.option("--seeds", type=Seeds(most=1000), required=True, help="Such as 0-4,33: the way of the video.")
+@click.option(
+    "--space",
+    type=click.Choice(SPACES),
+    default="z",
+    help="z: arcs between latents (slerp); w: lines between styles (lerp).",
+)
+@click.option("--loop/--no-loop", default=True, help="Go back from the last seed to the first.")
+@click.option("--seconds", type=Finite(), default=2, help="Time from one seed to the next.")
+@click.option("--fps", type=click.IntRange(min=1), default=30, help="Frames a second; of GIF files at most 50.")
+@click.option(
+    "--grid",
+    type=Numbers(click.IntRange(min=1), 2),
+    default="1,1",
+    metavar="COLUMNS,ROWS",
+    help="Several interpolations at once, which share the seeds out.",
+)
+@click.option(
+    "--scale", type=click.IntRange(min=1), help="Enlarge pixels to squares.  [default: so that sides have 256 pixels]"
+)
+@click.option("--format", "suffix", type=click.Choice(["mp4", "gif"]), default="mp4", help="H.264, or GIF.")
+@options(psi_option, cutoff_option, noise_option, class_option, outdir_option)
+@one_line_errors
+def make_interpolation(
+    seeds, space, loop, seconds, fps, grid, scale, suffix, outdir, psi, cutoff, noise, label, **given
+):
+    """Make a video that goes from seed to seed.
+
+    With --noise=random, every frame has noise of its own.
+    """
+    path = outdir / f"interpolation.{suffix}"
+    check_video(path, fps)
+    sampler, network = open_sampler(**given)
+    look = make_look(sampler, network, psi, cutoff=cutoff, noise=noise, label=label)
+    Interpolation(sampler, look, seeds, round(seconds * fps), space=space, loop=loop, grid=grid).save(path, fps, scale)
+    click.echo(path)
+
+
+@main.command("convergence")
+@click.option(
+    "--network",
+    "runs",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    metavar="RUN",
+    help="A run; repeatable, to compare several.",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="A result, such as fid50k or ls_z; repeatable.  [default: all there are]",
+)
+@outdir_option
+@one_line_errors
+def make_convergence(runs, metrics, outdir):
+    """Draw metrics of runs over training (Figure 9).
+
+    The numbers are written beside the figure, as CSV. What was measured in training is there already;
+    python run_metrics.py --network=RUN --all-snapshots measures more.
+    """
+    path = outdir / "convergence.png"
+    write_convergence(runs, path, metrics)
+    click.echo(path)
