@@ -54,7 +54,7 @@ def _decode(planes):
 
 def _largest(path):
     """Returns the h5py.Dataset of the largest images in a file."""
-    h5py = import_optional("h5py", "Reading HDF5 files")
+    h5py = import_optional("h5py", "Reading HDF5 files", "data")
     if not path.is_file():
         raise DatasetError(f"{path} is not a file. Give an HDF5 file in Progressive GAN's format.")
     try:

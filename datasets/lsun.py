@@ -66,7 +66,7 @@ def lsun_wide(path, width=512, height=384, max_images=None):
 
 
 def _source(path, decode, max_images):
-    lmdb = import_optional("lmdb", "Reading LSUN's databases")
+    lmdb = import_optional("lmdb", "Reading LSUN's databases", "data")
     path = pathlib.Path(path)
     if not (path / "data.mdb").is_file():
         raise DatasetError(

@@ -51,7 +51,7 @@ def _decode(image):
 
 def _read(path):
     """Returns the images, uint8 [32, 32, 3, N], and their classes, integers [N] from 1 to 10."""
-    scipy_io = import_optional("scipy.io", "Reading SVHN's .mat files")
+    scipy_io = import_optional("scipy.io", "Reading SVHN's .mat files", "data")
     try:
         contents = scipy_io.loadmat(path, variable_names=("X", "y"))
     except Exception as error:  # scipy's reader raises errors of many kinds for files that are cut or damaged

@@ -3,12 +3,13 @@
 import importlib
 
 
-def import_optional(module, purpose):
+def import_optional(module, purpose, extra):
     """Returns an imported module, such as "scipy.io".
 
     Args:
         module: Name of the module; its package is named like the one to install.
         purpose: What needs it, the beginning of a sentence: "Reading LSUN's databases".
+        extra: The extra in pyproject.toml that has the package.
 
     Raises:
         ValueError: It is not installed; the message has the line that installs it.
@@ -17,4 +18,6 @@ def import_optional(module, purpose):
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        raise ValueError(f"{purpose} needs the package {package}. Install it: pip install {package}.") from error
+        raise ValueError(
+            f"{purpose} needs the package {package}, of the extra [{extra}]. Install it: pip install {package}."
+        ) from error

@@ -118,7 +118,8 @@ class TestOnnx:
 
 def test_a_missing_package_is_named(growing, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
-    with pytest.raises(ValueError, match=r"^Exporting to ONNX needs the package (\w+)\. Install it: pip install \1\.$"):
+    words = r"^Exporting to ONNX needs the package (\w+), of the extra \[onnx\]\. Install it: pip install \1\.$"
+    with pytest.raises(ValueError, match=words):
         export_onnx(growing, tmp_path / "tiny.onnx")
 
 

@@ -29,7 +29,8 @@ def export_savedmodel(generator, output, *, version=None, max_batch=32, truncati
         png_from_seeds     the same -> png_bytes
 
     labels and classes are there for a conditional generator. A request that makes no sense is answered with
-    InvalidArgument and a sentence. The folder has warm-up requests in assets.extra, and a model card.
+    InvalidArgument and a sentence. The folder has a model card in assets.extra and, where the package
+    tensorflow-serving-api is installed, warm-up requests.
 
     Args:
         generator: `Generator`, `ProGANGenerator`, or `Grown` for one that has not finished growing.

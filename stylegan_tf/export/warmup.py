@@ -1,9 +1,8 @@
 """Requests that TensorFlow Serving sends to a model as it is loaded, so that users' first ones find it warm."""
 
+import click
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis.predict_pb2 import PredictRequest
-from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
 
 def warmup_inputs(function):
@@ -26,11 +25,23 @@ def warmup_inputs(function):
 def write_warmup(path, model, examples):
     """Writes the TFRecord of PredictionLogs that Serving looks for in assets.extra/tf_serving_warmup_requests.
 
+    Serving does without, so where the package with its messages is missing, there is no file and a line says so.
+
     Args:
         path: The file.
         model: Name of the model.
         examples: {signature: its inputs}.
     """
+    try:
+        from tensorflow_serving.apis.predict_pb2 import PredictRequest  # noqa: PLC0415
+        from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog  # noqa: PLC0415
+    except ImportError:
+        click.echo(
+            "The export has no warm-up requests, so its first images take longer: they need the package "
+            "tensorflow-serving-api, of the extra [serving]. Install it: pip install tensorflow-serving-api.",
+            err=True,
+        )
+        return
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature, inputs in examples.items():
             request = PredictRequest()

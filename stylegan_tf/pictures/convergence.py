@@ -6,10 +6,9 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from matplotlib.figure import Figure
-
 from dnnlib.files import atomic_file
 from dnnlib.json_lines import read_records
+from dnnlib.optional import import_optional
 from stylegan_tf.recipes.schedule import level_of
 from stylegan_tf.recipes.settings import TrainingConfig, from_dict
 
@@ -44,7 +43,7 @@ def write_convergence(runs, path, metrics=()):
         metrics: Metrics to draw, as results are called: fid50k, ppl_wfull, ls_z, ...; all there are if empty.
 
     Raises:
-        ValueError: A folder is no run or has no metrics, or a metric is none of theirs.
+        ValueError: A folder is no run or has no metrics, a metric is none of theirs, or Matplotlib is missing.
     """
     path, folders = Path(path), [Path(run) for run in runs]
     unique = len({folder.name for folder in folders}) == len(folders)
@@ -53,9 +52,10 @@ def write_convergence(runs, path, metrics=()):
     if missing := [metric for metric in metrics if metric not in known]:
         raise ValueError(f"There is no metric {', '.join(missing)} of these runs; there are: {', '.join(known)}.")
     chosen = list(dict.fromkeys(metrics)) or known
+    figure = draw(read, chosen)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as temporary:
-        draw(read, chosen).savefig(temporary, format="png", dpi=150)
+        figure.savefig(temporary, format="png", dpi=150)
     with atomic_file(path.with_suffix(".csv")) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("run", "metric", "kimg", "value"))
@@ -111,10 +111,11 @@ def grown(config):
 
 
 def draw(runs, metrics):
-    """The Figure of runs, a panel for each metric with those that have it."""
+    """The Matplotlib figure of runs, a panel for each metric with those that have it."""
+    matplotlib_figure = import_optional("matplotlib.figure", "Drawing curves", "metrics")
     columns = min(len(metrics), _COLUMNS)
     rows = math.ceil(len(metrics) / columns)
-    figure = Figure(figsize=(4.5 * columns, 3.5 * rows), layout="constrained")
+    figure = matplotlib_figure.Figure(figsize=(4.5 * columns, 3.5 * rows), layout="constrained")
     last = max(kimg for run in runs for metric in metrics for kimg in run.results.get(metric, ()))
     unit, word = (1000, "Millions") if last >= _MILLIONS else (1, "Thousands")
     for position, metric in enumerate(metrics, 1):

@@ -659,5 +659,6 @@ def test_missing_package(tmp_path, monkeypatch, module, package, make):
     path = tmp_path / "train_32x32.mat"
     write_svhn(path)
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ValueError, match=rf"^.+ needs the package {package}\. Install it: pip install {package}\.$"):
+    words = rf"^.+ needs the package {package}, of the extra \[data\]\. Install it: pip install {package}\.$"
+    with pytest.raises(ValueError, match=words):
         make(path)
