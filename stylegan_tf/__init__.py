@@ -18,7 +18,8 @@ def load(source, *, cache_dir="cache", dtype="float32"):
         dtype: Keras dtype policy to compute in, whatever the file's is.
 
     Returns:
-        A generator: latents z [N, latent_size] -> images [N, R, R, C], nominally in [-1, 1].
+        A generator: latents z [N, latent_size] -> images [N, R, R, C], nominally in [-1, 1]. One that has not finished
+        growing has all its blocks, also those that are not trained yet.
 
     Raises:
         ValueError: There is no such network, its file is damaged, or it is no generator.

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -160,3 +161,13 @@ def test_what_is_refused(tmp_path):
         with pytest.raises(ValueError, match=message):
             write_convergence(runs, tmp_path / "out.png", metrics)
     assert not list(tmp_path.glob("out*"))
+
+
+def test_without_matplotlib(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "run", {20: {"fid50k": 9.0}})
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(
+        ValueError, match=r"^Drawing curves needs .* \[metrics\]\. Install it: pip install matplotlib\.$"
+    ):
+        write_convergence([run], tmp_path / "new" / "out.png")
+    assert not (tmp_path / "new").exists()

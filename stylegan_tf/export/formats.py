@@ -87,7 +87,8 @@ def export_onnx(generator, path, facts=None, truncation_cutoff=8):
         ValueError: The name does not end in .onnx, or a package is missing.
         OSError: It cannot be written.
     """
-    onnx, tf2onnx = (import_optional(package, "Exporting to ONNX", "onnx") for package in ("onnx", "tf2onnx"))
+    # In this order, as installing tf2onnx brings onnx along.
+    tf2onnx, onnx = (import_optional(package, "Exporting to ONNX", "onnx") for package in ("tf2onnx", "onnx"))
     grown = _grown(generator)
     with _output(path, ".onnx") as file:
         function, specs = _images_function(grown, truncation_cutoff)
