@@ -9,6 +9,7 @@ Where a level is spread over several files, neighbouring images are in different
 import functools
 import math
 import re
+import threading
 
 import numpy as np
 import tensorflow as tf
@@ -39,13 +40,22 @@ def epoch_order(num_images, window, seed, epoch):
     random = np.random.RandomState(np.random.MT19937(np.random.SeedSequence([seed, epoch])))
     if window >= num_images:
         return random.permutation(num_images)
-    buffer = list(range(window))
-    order = []
-    for incoming, slot in enumerate(random.randint(window, size=num_images - window).tolist(), start=window):
-        order.append(buffer[slot])
-        buffer[slot] = incoming
+    slots = random.randint(window, size=num_images - window)
+    # What each slot of the buffer holds is what was put there last: for all images at once instead of one by one.
+    by_slot = np.argsort(slots, kind="stable")
+    sorted_slots = slots[by_slot]
+    is_last = np.append(sorted_slots[1:] != sorted_slots[:-1], True)
+    buffer = np.arange(window)
+    buffer[sorted_slots[is_last]] = window + by_slot[is_last]
+    put = np.empty_like(by_slot)
+    put[1:] = window + by_slot[:-1]
+    is_first = np.append(True, is_last[:-1])
+    put[is_first] = sorted_slots[is_first]
+    order = np.empty(num_images, np.int64)
+    order[by_slot] = put
     random.shuffle(buffer)
-    return np.array(order + buffer)
+    order[num_images - window :] = buffer
+    return order
 
 
 def training_pipeline(
@@ -143,11 +153,16 @@ def indices_of_items(dataset, seed, shuffle_megabytes):
     def order(epoch):
         return epoch_order(dataset.num_images, window, seed, epoch)
 
+    # All reading threads come to an epoch's end at about the same time: the first one computes, the others wait.
+    lock = threading.Lock()
+
     def indices_of(items):
         epochs, places = np.divmod(items, dataset.num_images)
         indices = np.empty_like(places)
         for epoch in np.unique(epochs).tolist():
-            indices[epochs == epoch] = order(epoch)[places[epochs == epoch]]
+            with lock:
+                order_of_epoch = order(epoch)
+            indices[epochs == epoch] = order_of_epoch[places[epochs == epoch]]
         return indices
 
     return indices_of

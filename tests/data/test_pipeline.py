@@ -3,6 +3,8 @@
 import itertools
 import pathlib
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import tensorflow as tf
 
 from datasets import pipeline
 from datasets.errors import DatasetError
-from datasets.pipeline import dataset_error, epoch_order, training_pipeline
+from datasets.pipeline import dataset_error, epoch_order, indices_of_items, training_pipeline
 from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter
 
 NUM_IMAGES = 50
@@ -197,6 +199,38 @@ def test_order_stays_within_the_window():
     order = epoch_order(1000, 10, seed=0, epoch=0)
     assert np.all(order <= np.arange(1000) + 9)
     assert np.abs(order - np.arange(1000)).mean() < 20
+
+
+@pytest.mark.parametrize("window", [1, 7, 999])
+def test_order_is_that_of_a_shuffle_buffer(window):
+    """What one image after the other would give, with the same draws."""
+    random = np.random.RandomState(np.random.MT19937(np.random.SeedSequence([3, 1])))
+    buffer, expected = list(range(window)), []
+    for incoming, slot in enumerate(random.randint(window, size=1000 - window), start=window):
+        expected.append(buffer[slot])
+        buffer[slot] = incoming
+    random.shuffle(buffer)
+    order = epoch_order(1000, window, seed=3, epoch=1)
+    assert order.dtype == np.int64
+    assert order.tolist() == expected + buffer
+
+
+def test_an_order_is_computed_by_one_thread(dataset, monkeypatch):
+    """Those that come to the same epoch meanwhile wait for it."""
+    computed = []
+
+    def slowly(num_images, window, seed, epoch):
+        computed.append(epoch)
+        time.sleep(0.2)
+        return epoch_order(num_images, window, seed, epoch)
+
+    monkeypatch.setattr("datasets.pipeline.epoch_order", slowly)
+    indices_of = indices_of_items(dataset, seed=0, shuffle_megabytes=1)
+    items = np.arange(NUM_IMAGES)
+    with ThreadPoolExecutor(4) as threads:
+        orders = list(threads.map(lambda _: indices_of(items).tolist(), range(4)))
+    assert computed == [0]
+    assert all(sorted(order) == items.tolist() and order == orders[0] for order in orders)
 
 
 def test_order_never_changes():
