@@ -19,7 +19,7 @@ def _mixed(latents):
     return Metric(summary, networks.inception, partial(frechet.measure, latents=latents))
 
 
-# {name: metric(generator, dataset, growth) -> {result: float}}, for snapshots of a run and for run_metrics.py. What
+# {name: metric(generator, dataset) -> {result: float}}, for snapshots of a run and for run_metrics.py. What
 # looks at images with a classifier of the data set is no FID and must not be called so.
 METRICS = {
     "fid50k": Metric("Frechet Inception distance", networks.inception, frechet.measure),

@@ -16,7 +16,7 @@ from metrics.networks import files_of
 from metrics.options import Options, options_of
 from metrics.rows import CACHE_VERSION
 from metrics.session import Session, digest
-from stylegan_tf.files.find import find_targets, open_target
+from stylegan_tf.files.find import find_targets, load_generator
 from stylegan_tf.perception import weights
 from stylegan_tf.recipes.presets import is_mirrored
 from stylegan_tf.runtime.devices import make_strategy
@@ -117,9 +117,9 @@ def evaluate(request):
     rows = []
     for target in request.targets:
         with strategy.scope():
-            generator, growth = open_target(target)
+            generator = load_generator(target.path)
         dataset = open_fitting(request, generator)
-        with Session(generator, dataset, request.options, growth) as session:
+        with Session(generator, dataset, request.options) as session:
             rows.append((target.name, measure(request, target, session)))
     click.echo("\n".join(table(rows)))
 

@@ -28,7 +28,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of a generator: metric(generator, dataset, growth) -> {result: float}.
+    """A metric of a generator: metric(generator, dataset) -> {result: float}.
 
     Attributes:
         summary: What it is, in a few words.
@@ -44,9 +44,9 @@ class Metric:
     usual: int | None = FID_SAMPLES
     reals: bool = True
 
-    def __call__(self, generator, dataset, growth=None, options=None):
+    def __call__(self, generator, dataset, options=None):
         """Measures; see `Session` for the arguments."""
-        with Session(generator, dataset, options, growth) as session:
+        with Session(generator, dataset, options) as session:
             self.check(session)
             return self.measure(session, session.once(self.network), self.count(session)).values
 

@@ -27,7 +27,7 @@ class Samples:
     """Draws of one generator; every method takes the indices of samples, int64 [N], inside or outside of tf.function.
 
     Args:
-        generator: `Grown`.
+        generator: A generator of any family.
         labels: Labels of the data set, float [images, label_size], which the samples' are drawn from.
         seed: Integer.
     """
@@ -55,7 +55,7 @@ class Samples:
             return None
         flat = self.draw(normal, [sum(sizes)], indices, Purpose.NOISE)
         parts = zip(tf.split(flat, sizes, axis=1), self.generator.noise_shapes, strict=True)
-        return [tf.reshape(part, [-1, *shape]) for part, shape in parts]
+        return [tf.reshape(part, [-1, *shape[1:]]) for part, shape in parts]
 
     def labels(self, indices):
         """Labels of random real images, [N, label_size]; None without conditioning."""

@@ -14,7 +14,6 @@ from metrics.options import Options
 from metrics.rows import fill_rows, open_cache, remove_rows
 from metrics.samples import Samples
 from stylegan_tf.images import to_uint8
-from stylegan_tf.pictures.sampler import Grown
 from stylegan_tf.runtime.replicas import distributed, strategy_of
 
 # Pixels of the images that a device generates at a time, where --minibatch is not given, and the most images.
@@ -28,10 +27,9 @@ class Session:
     ends without an exception.
 
     Args:
-        generator: `Generator` or `ProGANGenerator`, made in the scope of the strategy whose devices are to work.
+        generator: A generator of any family, made in the scope of the strategy whose devices are to work.
         dataset: MultiResolutionDataset of the generator's resolution, or None for metrics that need none.
         options: Options.
-        growth: (resolution, fade) of the newest block of a generator that has not finished growing; None if it has.
 
     Attributes:
         samples: Samples.
@@ -41,7 +39,7 @@ class Session:
         ValueError: The data set is of another resolution, or has other channels or labels; or the cache is foreign.
     """
 
-    def __init__(self, generator, dataset, options=None, growth=None):
+    def __init__(self, generator, dataset, options=None):
         self.options = options or Options()
         self.dataset = dataset
         if dataset is not None:
@@ -50,11 +48,10 @@ class Session:
             raise ValueError("The network needs labels, which are drawn from its data set; name that with --dataset.")
         self.cache = open_cache(self.options.cache_dir)
         self.strategy = strategy_of(generator)
-        self.growth = growth or (generator.resolution, 1.0)
-        self.network_hash = network_hash(generator, self.growth)
+        self.network_hash = network_hash(generator)
         labels = dataset.labels if generator.label_size else None
-        self.samples = Samples(Grown(generator, *self.growth), labels, self.options.seed)
-        self.generator = self.samples.generator
+        self.samples = Samples(generator, labels, self.options.seed)
+        self.generator = generator
         self.opened, self.tables = {}, set()
         self.folder = self.cache / "unfinished" / self.network_hash[:16]
         replicas = self.strategy.num_replicas_in_sync
@@ -171,9 +168,10 @@ def check_images(finite, varied, first):
         )
 
 
-def network_hash(generator, growth):
+def network_hash(generator):
     """SHA-256 of a generator's class, arguments, variables and growth, hexadecimal: wherever it is stored."""
-    facts = [type(generator).__name__, generator.arguments, growth]
+    arguments = {name: value for name, value in generator.arguments.items() if name != "growth"}
+    facts = [type(generator).__name__, arguments, generator.growth or (generator.resolution, 1.0)]
     hashed = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for variable in generator.variables:
         hashed.update(variable.path.partition("/")[2].encode())

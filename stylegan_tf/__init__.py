@@ -29,7 +29,6 @@ def load(source, *, cache_dir="cache", dtype="float32"):
         generator = stylegan_tf.load("results/00000-digits-f-cpu")
         images = generator(keras.random.normal((4, generator.latent_size)), truncation_psi=0.7)
     """
-    from stylegan_tf.files.find import find_targets, open_target  # noqa: PLC0415 (see above)
+    from stylegan_tf.files.find import find_targets, load_generator  # noqa: PLC0415 (see above)
 
-    generator, _ = open_target(find_targets(source, cache_dir=cache_dir)[-1], dtype)
-    return generator
+    return load_generator(find_targets(source, cache_dir=cache_dir)[-1].path, dtype)

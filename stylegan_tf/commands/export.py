@@ -11,8 +11,7 @@ from dnnlib.cli import Command, one_line_errors
 from stylegan_tf.export.formats import export_keras, export_onnx, export_weights
 from stylegan_tf.export.model_card import network_facts
 from stylegan_tf.export.savedmodel import export_savedmodel, version_folder
-from stylegan_tf.files.find import find_targets, open_target
-from stylegan_tf.pictures.sampler import Grown
+from stylegan_tf.files.find import find_targets, load_generator
 
 # What writes a file, and which options it takes.
 FILES = {
@@ -61,9 +60,7 @@ def main(context, network, output, form, version, max_batch, truncation_cutoff, 
     if dry_run:
         click.echo(json.dumps({"format": form, "path": str(path), "network": facts}, indent=2))
         return
-    generator, growth = open_target(target)
-    grown = Grown(generator, *(growth or (generator.resolution, 1.0)))
-    export(grown, output, facts=facts, **{name: settings[name] for name in taken})
+    export(load_generator(target.path), output, facts=facts, **{name: settings[name] for name in taken})
     click.echo(f"{path}: {megabytes(path):.1f} MB, {form} of {target.path}")
     if form == "savedmodel":
         click.echo(f"Serve it with: {serving_command(path.parent)}")

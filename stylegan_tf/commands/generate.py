@@ -7,7 +7,7 @@ import click
 import dnnlib.quiet_tensorflow  # noqa: F401
 from dnnlib.cli import Finite, Group, Numbers, Seeds, one_line_errors, options
 from dnnlib.videos import check_video
-from stylegan_tf.files.find import find_targets, open_target
+from stylegan_tf.files.find import find_targets, load_generator
 from stylegan_tf.pictures.convergence import write_convergence
 from stylegan_tf.pictures.figures import noise_components, noise_detail, style_mixing, truncation, uncurated
 from stylegan_tf.pictures.gallery import Look, write_images
@@ -62,8 +62,8 @@ def open_sampler(network, num_gpus, minibatch, precision, cache_dir):
     target = find_targets(network, cache_dir=cache_dir)[-1]
     use_precision(precision)
     with make_strategy(count_gpus() if num_gpus is None else num_gpus, Hosts()).scope():
-        generator, growth = open_target(target, dtype_policy(precision))
-    return Sampler(generator, growth, minibatch), str(target.path)
+        generator = load_generator(target.path, dtype_policy(precision))
+    return Sampler(generator, minibatch), str(target.path)
 
 
 def make_look(sampler, network, psi=None, **look):

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import math
 from pathlib import Path
 
 import keras
@@ -13,9 +12,7 @@ from keras import ops
 from dnnlib.files import atomic_file
 from dnnlib.optional import import_optional
 from stylegan_tf.export.model_card import architecture
-from stylegan_tf.files.keras_file import write_growth
 from stylegan_tf.files.official import export_variables
-from stylegan_tf.pictures.sampler import Grown
 
 # ONNX operator set: nothing here needs a newer one, and older runtimes read it.
 _OPSET = 15
@@ -24,10 +21,10 @@ _OPSET = 15
 def export_keras(generator, path, facts=None):
     """Writes PATH for `keras.saving.load_model`, on any backend with this project's networks, and its model card.
 
-    Both tell how far a network has grown, the card as the JSON file of the same name; the network has all its blocks.
+    The card is the JSON file of the same name. Both tell how far a network has grown; it has all its blocks.
 
     Args:
-        generator: `Generator`, `ProGANGenerator`, or `Grown` for one that has not finished growing; float32.
+        generator: A generator of any family, float32.
         path: NAME.keras.
         facts: What the model card shall say about the network's origin, a dictionary for JSON.
 
@@ -35,18 +32,16 @@ def export_keras(generator, path, facts=None):
         ValueError: The name does not end in .keras.
         OSError: It cannot be written.
     """
-    grown = _grown(generator)
     with _output(path, ".keras") as file:
-        grown.generator.save(file)
-        write_growth(file, grown.newest, grown.fade)
+        generator.save(file)
     with atomic_file(Path(path).with_suffix(".json"), durable=True) as file:
-        file.write_text(json.dumps(_card(grown, facts), indent=2) + "\n")
+        file.write_text(json.dumps(_card(generator, facts), indent=2) + "\n")
 
 
 def export_weights(generator, path, facts=None):
     """Writes the official variables, in the original's layouts, and what they are of; NumPy alone reads them.
 
-    The file has an array for each name of `pretrained.export_variables` and `__config__`, a string: the model card in
+    The file has an array for each name of `official.export_variables` and `__config__`, a string: the model card in
     JSON, with the class and its arguments. As in the original's files, `lod` tells how far a network has grown.
 
     Args:
@@ -57,14 +52,9 @@ def export_weights(generator, path, facts=None):
         ValueError: The name does not end in .npz.
         OSError: It cannot be written.
     """
-    grown = _grown(generator)
-    lod = np.float32(math.log2(grown.resolution / grown.newest) + 1 - grown.fade)
-    arrays = {
-        name: lod if name.rpartition("/")[2] == "lod" else array
-        for name, array in export_variables(grown.generator).items()
-    }
+    arrays = export_variables(generator)
     with _output(path, ".npz") as file:
-        np.savez(file, __config__=json.dumps(_card(grown, facts)), **arrays)
+        np.savez(file, __config__=json.dumps(_card(generator, facts)), **arrays)
 
 
 def export_onnx(generator, path, facts=None, truncation_cutoff=8):
@@ -89,14 +79,13 @@ def export_onnx(generator, path, facts=None, truncation_cutoff=8):
     """
     # In this order, as installing tf2onnx brings onnx along.
     tf2onnx, onnx = (import_optional(package, "Exporting to ONNX", "onnx") for package in ("tf2onnx", "onnx"))
-    grown = _grown(generator)
     with _output(path, ".onnx") as file:
-        function, specs = _images_function(grown, truncation_cutoff)
+        function, specs = _images_function(generator, truncation_cutoff)
         model, _ = tf2onnx.convert.from_function(function, specs, opset=_OPSET)
-        _store_weights(model.graph, grown.generator.variables, onnx)
+        _store_weights(model.graph, generator.variables, onnx)
         for value in (*model.graph.input, *model.graph.output):
             value.type.tensor_type.shape.dim[0].dim_param = "N"
-        card = _card(grown, facts)
+        card = _card(generator, facts)
         onnx.helper.set_model_props(
             model, {key: value if isinstance(value, str) else json.dumps(value) for key, value in card.items()}
         )
@@ -104,14 +93,14 @@ def export_onnx(generator, path, facts=None, truncation_cutoff=8):
         onnx.save(model, file)
 
 
-def _images_function(grown, truncation_cutoff):
+def _images_function(generator, truncation_cutoff):
     """Images as a function of inputs and weights, and the specifications of its arguments.
 
     The weights are arguments, since the converter copies and folds constants many times over: as constants, those of a
     network for 256 x 256 take it a minute and 10 GB.
     """
-    variables = grown.generator.variables
-    widths = {"latents": grown.latent_size, "labels": grown.label_size}
+    variables = generator.variables
+    widths = {"latents": generator.latent_size, "labels": generator.label_size}
     inputs = [tf.TensorSpec([None, width], tf.float32, name) for name, width in widths.items() if width]
     inputs.append(tf.TensorSpec([None], tf.float32, "truncation_psi"))
     weights = [tf.TensorSpec(variable.shape, variable.dtype, variable.path) for variable in variables]
@@ -120,10 +109,8 @@ def _images_function(grown, truncation_cutoff):
     def images(*tensors):
         *z_and_labels, psi = tensors[: len(inputs)]
         with keras.StatelessScope(zip(variables, tensors[len(inputs) :], strict=True)):
-            w = grown.mapping(*z_and_labels)
-            # Equal to w from the cut-off on.
-            centre = grown.truncate(w, psi=0.0, cutoff=truncation_cutoff)
-            return {"images": grown.synthesis(centre + psi[:, None, None] * (w - centre))}
+            w = generator.truncate(generator.mapping(*z_and_labels), psi[:, None], truncation_cutoff)
+            return {"images": generator.synthesis(w)}
 
     return images, inputs + weights
 
@@ -139,13 +126,9 @@ def _store_weights(graph, variables, onnx):
             graph.initializer.append(onnx.numpy_helper.from_array(ops.convert_to_numpy(variable), name))
 
 
-def _grown(generator):
-    return generator if isinstance(generator, Grown) else Grown(generator, generator.resolution, 1.0)
-
-
-def _card(grown, facts):
+def _card(generator, facts):
     """The model card, a dictionary for JSON."""
-    return {"network": facts or {}, **architecture(grown)}
+    return {"network": facts or {}, **architecture(generator)}
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ def network_facts(target, source):
     """Where a network is from, a dictionary for JSON; null for what is not known.
 
     Args:
-        target: `network_files.Target`.
+        target: `find.Target`.
         source: What the user has named it.
     """
     with target.path.open("rb") as file:
@@ -56,7 +56,7 @@ def model_card(generator, signatures, facts, **more):
     """The model card of a SavedModel, a dictionary for JSON.
 
     Args:
-        generator: `sampling.Grown`.
+        generator: A generator.
         signatures: {name: concrete function}.
         facts: What `network_facts` returns, or other facts.
         **more: What else there is to say.
@@ -71,13 +71,13 @@ def model_card(generator, signatures, facts, **more):
 
 
 def architecture(generator):
-    """Class, arguments, size and growth of a `Grown` generator."""
-    network = generator.generator
+    """Class, arguments, size and growth of a generator."""
+    resolution, fade = generator.growth or (generator.resolution, 1.0)
     return {
-        "class": type(network).__name__,
-        "arguments": network.arguments,
-        "parameters": sum(math.prod(variable.shape) for variable in network.trainable_variables),
-        "grown_to": {"resolution": generator.newest, "fade": generator.fade},
+        "class": type(generator).__name__,
+        "arguments": generator.arguments,
+        "parameters": sum(math.prod(variable.shape) for variable in generator.trainable_variables),
+        "grown_to": {"resolution": resolution, "fade": fade},
     }
 
 

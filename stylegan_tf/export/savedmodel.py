@@ -11,7 +11,7 @@ from stylegan_tf.export.model_card import model_card
 from stylegan_tf.export.seeds import latents_from_seeds
 from stylegan_tf.export.warmup import warmup_inputs, write_warmup
 from stylegan_tf.images import to_uint8_rounded
-from stylegan_tf.pictures.sampler import Grown, random_noise
+from stylegan_tf.pictures.sampler import random_noise
 
 # The noise seed that stands for the stored noise images, and the first number that is no seed.
 STORED_NOISE, SEEDS = -1, 2**32
@@ -33,7 +33,7 @@ def export_savedmodel(generator, output, *, version=None, max_batch=32, truncati
     tensorflow-serving-api is installed, warm-up requests.
 
     Args:
-        generator: `Generator`, `ProGANGenerator`, or `Grown` for one that has not finished growing.
+        generator: A generator of any family; of one that has not finished growing, images are enlarged.
         output: Folder of the model, whose name is the model's.
         version: Integer from 1; None: one more than the highest in `output`.
         max_batch: Images that a request may ask for at most.
@@ -51,8 +51,6 @@ def export_savedmodel(generator, output, *, version=None, max_batch=32, truncati
     model = tf.Module()
     # Keras' own objects would be exported with their functions.
     model.network_variables = [variable.value for variable in generator.variables]
-    if not isinstance(generator, Grown):
-        generator = Grown(generator, generator.resolution, 1.0)
     signatures = make_signatures(generator, max_batch, truncation_cutoff)
     examples = {name: warmup_inputs(function) for name, function in signatures.items()}
     try_out(signatures, examples)
@@ -82,8 +80,7 @@ def make_signatures(generator, max_batch, truncation_cutoff):
     """{signature: concrete function of tensors by name, that returns {name: tensor}}, each traced once for any batch.
 
     Args:
-        generator: `Grown`.
-        max_batch, truncation_cutoff: See `export_savedmodel`.
+        generator, max_batch, truncation_cutoff: See `export_savedmodel`.
     """
 
     # Three functions of the graph, which the signatures share.
@@ -93,7 +90,7 @@ def make_signatures(generator, max_batch, truncation_cutoff):
 
     @tf.function(autograph=False)
     def styles(latents, labels=None):
-        # Which says to clients what not every version of Keras finds out.
+        # Not every version of Keras finds out the shape, which the signature tells its clients.
         return tf.ensure_shape(generator.mapping(latents, labels), w["w"].shape)
 
     @tf.function(autograph=False)
@@ -107,10 +104,8 @@ def make_signatures(generator, max_batch, truncation_cutoff):
             return to_uint8_rounded(pixels)
 
     def from_latents(truncation_psi, noise_seed, **inputs):
-        w = styles(**inputs)
-        # Where w is not truncated, it is its own centre.
-        centre = generator.truncate(w, psi=0.0, cutoff=truncation_cutoff)
-        return images(centre + truncation_psi[:, tf.newaxis, tf.newaxis] * (w - centre), noise_seed)
+        w = generator.truncate(styles(**inputs), truncation_psi[:, tf.newaxis], truncation_cutoff)
+        return images(w, noise_seed)
 
     def from_seeds(seeds, classes=None, **settings):
         labels = None if classes is None else tf.one_hot(classes, generator.label_size)
@@ -150,13 +145,13 @@ def noise_images(generator, seeds):
     """Noise of each image: the stored images where its seed is STORED_NOISE, else those that are drawn from it.
 
     Args:
-        generator: `Grown`.
+        generator: A generator.
         seeds: int64 [N].
 
     Returns:
         A list of float32 [N or 1, R, R, 1], one for each layer; None for a network without noise.
     """
-    stored = [tf.convert_to_tensor(image) for image in generator.generator.synthesis.noise_images]
+    stored = [tf.convert_to_tensor(image) for image in generator.noise_images]
     if not stored:
         return None
     is_stored = seeds == STORED_NOISE

@@ -5,14 +5,15 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from stylegan_tf.files.keras_file import open_network, read_growth
+from stylegan_tf.files.keras_file import open_network
 from stylegan_tf.files.official import load_pickle
 from stylegan_tf.files.published import PUBLISHED, is_published, obtain_network
-from stylegan_tf.networks import Generator, ProGANGenerator
-from stylegan_tf.recipes.schedule import growth_at
+from stylegan_tf.networks.interface import BaseGenerator
 from stylegan_tf.recipes.settings import TrainingConfig, from_dict
 
 SNAPSHOT = r"network-snapshot-(\d{6,})"
+# The networks of a snapshot, NAME.keras each, and of a pickle, in this order.
+TRAINED = ("G", "D", "Gs")
 _GIVE = (
     "give a run, a snapshot, a .keras or .pkl file, the URL of a .pkl, or the name of a published network "
     f"({', '.join(PUBLISHED)})"
@@ -26,14 +27,12 @@ class Target(NamedTuple):
         path: Its .keras or .pkl file.
         home: Folder of its run, or of the file if it has none.
         config: TrainingConfig of its run, None if it is not known.
-        growth: (resolution, fade) of its newest block; None if it is not known, and for a network that is grown.
         kimg: Thousands of real images that it was trained on, None if it is not known.
     """
 
     path: Path
     home: Path
     config: TrainingConfig | None
-    growth: tuple | None
     kimg: float | None
 
     @property
@@ -61,7 +60,7 @@ def find_targets(source, all_snapshots=False, cache_dir="cache"):
     if not path.is_dir():
         if not is_published(source):
             raise ValueError(f"{source} does not exist; {_GIVE}.")
-        return [Target(obtain_network(str(source), cache_dir), Path(), None, None, None)]
+        return [Target(obtain_network(str(source), cache_dir), Path(), None, None)]
     snapshots = find_snapshots(path)
     folders = [snapshots[kimg] for kimg in sorted(snapshots)] or [path]
     files = [folder / "Gs.keras" for folder in (folders if all_snapshots else folders[-1:])]
@@ -80,24 +79,14 @@ def read_target(path):
     """The Target of a file, with what the training.json beside it tells."""
     state = path.with_name("training.json")
     if not state.exists() or path.suffix == ".pkl":
-        return Target(path, path.parent, None, None, None)
+        return Target(path, path.parent, None, None)
     try:
         values = json.loads(state.read_text())
-        growth, kimg = (int(values["resolution"]), float(values["fade"])), values["images_seen"] / 1000
-        config = from_dict(TrainingConfig, values["config"])
+        config, kimg = from_dict(TrainingConfig, values["config"]), values["images_seen"] / 1000
     except (KeyError, OSError, TypeError, ValueError) as error:
         raise ValueError(f"{state} is damaged ({error}); copy it again, or remove it and name the data set.") from None
     run = path.parent.parent
-    return Target(path, run if (run / "config.json").exists() else path.parent, config, growth, kimg)
-
-
-def open_target(target, dtype="float32"):
-    """The generator of a Target, and (resolution, fade) of its newest block, None if it is grown or that is not known.
-
-    See `load_generator`. Pickles know their growth themselves, and .keras files where `write_growth` has noted it.
-    """
-    generator, growth = _load(target.path, dtype)
-    return generator, target.growth or growth
+    return Target(path, run if (run / "config.json").exists() else path.parent, config, kimg)
 
 
 def load_generator(path, dtype="float32"):
@@ -111,24 +100,42 @@ def load_generator(path, dtype="float32"):
     Raises:
         ValueError: The file is damaged, or it is no generator.
     """
-    return _load(Path(path), dtype)[0]
-
-
-def _load(path, dtype):
-    """(generator, its growth as far as the file itself tells)."""
-    pickled = path.suffix == ".pkl"
-    network = open_pickle(path)[-1] if pickled else open_network(path, "give another one")
-    if not isinstance(network, Generator | ProGANGenerator):
+    path = Path(path)
+    network = open_pickle(path)[-1] if path.suffix == ".pkl" else open_network(path, "give another one")
+    if not isinstance(network, BaseGenerator):
         raise ValueError(f"{path} is a {type(network).__name__}, no generator; give Gs.keras of a snapshot.")
-    if pickled:
-        growth = growth_at(network.pickled_lod, network.resolution) if network.pickled_lod else None
-    else:
-        growth = read_growth(path)
     if network.dtype_policy.name == dtype:
-        return network, growth
+        return network
     exact = type(network).from_config(network.get_config() | {"dtype": dtype})
     exact.set_weights(network.get_weights())
-    return exact, growth
+    return exact
+
+
+def load_trained(source):
+    """Opens all networks of the snapshot or pickle that `source` names, to train on with them.
+
+    Args:
+        source: See `find_targets`; of a run, the newest snapshot.
+
+    Returns:
+        (path of the snapshot's folder or of the pickle, {"G", "D", "Gs": network}).
+
+    Raises:
+        ValueError: There are none, one is missing, or one is damaged.
+        OSError: A download failed.
+    """
+    path = find_targets(source)[-1].path
+    if path.suffix == ".pkl":
+        networks = open_pickle(path)
+        if len(networks) != len(TRAINED):
+            raise ValueError(
+                f"{path} holds {len(networks)} network{'s' * (len(networks) > 1)}, not G, D and Gs; give another."
+            )
+        return path, dict(zip(TRAINED, networks, strict=True))
+    files = {name: path.with_name(f"{name}.keras") for name in TRAINED}
+    if missing := [file.name for file in files.values() if not file.is_file()]:
+        raise ValueError(f"{path.parent} is incomplete, without {' and '.join(missing)}; choose another snapshot.")
+    return path.parent, {name: open_network(file, "start from another snapshot") for name, file in files.items()}
 
 
 def open_pickle(path):

@@ -1,4 +1,4 @@
-"""The layers StyleGAN is made of: plain Keras 3, `keras.ops` only, NHWC."""
+"""The layers that networks are made of: plain Keras 3, `keras.ops` only, NHWC. Whole networks are in networks/."""
 
 from stylegan_tf.layers.activations import ACTIVATIONS, leaky_relu
 from stylegan_tf.layers.equalized import Bias, EqualizedConv2D, EqualizedDense, LabelEmbedding

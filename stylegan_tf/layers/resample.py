@@ -7,6 +7,8 @@ from keras import ops
 
 def upsample(x, factor=2):
     """Enlarges [N, H, W, C] by repeating every pixel `factor` times in both directions (nearest neighbour)."""
+    if factor == 1:
+        return x
     _, height, width, channels = x.shape
     x = ops.reshape(x, (-1, height, 1, width, 1, channels))
     x = ops.tile(x, (1, 1, factor, 1, factor, 1))

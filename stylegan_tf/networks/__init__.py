@@ -1,4 +1,4 @@
-"""The networks of StyleGAN and Progressive GAN: plain Keras 3 models, the same on TensorFlow, JAX and PyTorch."""
+"""The families of networks: plain Keras 3 models, the same on TensorFlow, JAX and PyTorch. Nothing here trains them."""
 
 from stylegan_tf.networks.discriminator import Discriminator
 from stylegan_tf.networks.generator import Generator

@@ -5,12 +5,13 @@ from keras import ops
 
 from stylegan_tf.layers import Blur, EqualizedConv2D, EqualizedDense, MinibatchStdDev, downsample
 from stylegan_tf.layers.activations import activation
-from stylegan_tf.networks.network import Network, checked_labels, feature_maps, is_fused, log2_resolution
+from stylegan_tf.networks.interface import BaseDiscriminator
+from stylegan_tf.networks.network import checked_labels, feature_maps, is_fused, log2_resolution
 from stylegan_tf.networks.synthesis import is_fading
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
-class Discriminator(Network):
+class Discriminator(BaseDiscriminator):
     """Scores images: high for real, low for generated. Growth is in the images' own size.
 
     Args:
@@ -54,21 +55,7 @@ class Discriminator(Network):
         blur_filter=(1, 2, 1),
         **kwargs,
     ):
-        arguments = dict(
-            resolution=resolution,
-            num_channels=num_channels,
-            label_size=label_size,
-            fmap_base=fmap_base,
-            fmap_decay=fmap_decay,
-            fmap_max=fmap_max,
-            nonlinearity=nonlinearity,
-            use_wscale=use_wscale,
-            mbstd_group_size=mbstd_group_size,
-            mbstd_num_features=mbstd_num_features,
-            fused_scale=fused_scale,
-            blur_filter=tuple(blur_filter or ()),
-        )
-        super().__init__(arguments, **kwargs)
+        super().__init__(**kwargs)
         is_fused(fused_scale, resolution)  # refuses an unknown value
         self.resolution = resolution
         self.num_channels = num_channels
@@ -106,9 +93,27 @@ class Discriminator(Network):
         self.conv = convolution(fmaps(4), "4x4_conv", kernel_size=3)
         self.dense = EqualizedDense(fmaps(4, below=2), use_wscale=use_wscale, dtype=dtype, name="4x4_dense")
         self.output_layer = EqualizedDense(
-            max(label_size, 1), gain=1.0, use_wscale=use_wscale, dtype=dtype, name="4x4_output"
+            self.num_outputs, gain=1.0, use_wscale=use_wscale, dtype=dtype, name="4x4_output"
         )
         self.build((None, resolution, resolution, num_channels))
+
+    @property
+    def num_outputs(self):
+        """Outputs of the last layer, which make the score."""
+        return max(self.label_size, 1)
+
+    @property
+    def layers_from_image(self):
+        """Its layers with weights in the order in which an image passes them, a list of lists.
+
+        A block's two convolutions are two items. The fromRGB of a lower resolution goes with the first convolution
+        after it.
+        """
+        layers = [[layer] for block in self.blocks for layer in block]
+        layers += [[self.conv], [self.dense], [self.output_layer]]
+        for i, from_rgb in enumerate(self.from_rgb[1:]):
+            layers[2 * (i + 1)].append(from_rgb)
+        return [[self.from_rgb[0]], *layers]
 
     def build(self, images_shape):
         for res, from_rgb in zip(self.resolutions, self.from_rgb, strict=True):
@@ -149,5 +154,8 @@ class Discriminator(Network):
 
     def call(self, images, labels=None, fade=1.0):
         labels = checked_labels(labels, self.label_size, type(self).__name__)
-        scores = self.output_layer(self.features(images, fade))
-        return scores if labels is None else ops.sum(scores * labels, axis=1, keepdims=True)
+        return self.score(self.output_layer(self.features(images, fade)), labels)
+
+    def score(self, outputs, labels):
+        """Scores, [N, 1], from the last layer's outputs, [N, num_outputs], and labels, [N, label_size] or None."""
+        return outputs if labels is None else ops.sum(outputs * labels, axis=1, keepdims=True)

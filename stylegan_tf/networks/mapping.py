@@ -49,19 +49,7 @@ class MappingNetwork(Network):
         normalize_latents=True,
         **kwargs,
     ):
-        arguments = dict(
-            latent_size=latent_size,
-            label_size=label_size,
-            dlatent_size=dlatent_size,
-            dlatent_broadcast=dlatent_broadcast,
-            mapping_layers=mapping_layers,
-            mapping_fmaps=mapping_fmaps,
-            mapping_lrmul=mapping_lrmul,
-            mapping_nonlinearity=mapping_nonlinearity,
-            use_wscale=use_wscale,
-            normalize_latents=normalize_latents,
-        )
-        super().__init__(arguments, **kwargs)
+        super().__init__(**kwargs)
         self.label_size = label_size
         self.dlatent_broadcast = dlatent_broadcast
         self.activation = activation(mapping_nonlinearity)

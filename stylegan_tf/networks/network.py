@@ -1,5 +1,7 @@
 """What all networks have in common."""
 
+import inspect
+
 import keras
 
 from stylegan_tf.layers.full_precision import FullPrecision
@@ -10,13 +12,29 @@ class Network(FullPrecision, keras.Model):
 
     Its inputs and outputs are float32 in mixed precision too: `FullPrecision` says what is not.
 
-    Args:
-        arguments: The constructor's arguments, which `get_config` returns.
+    Attributes:
+        arguments: {keyword: value} of the constructor, without those of Keras: what `get_config` returns.
+        meaning: Keywords that leave no trace in the variables' shapes, but decide what their values mean: how weights
+            are scaled, how kernels are turned. Weights are of use in another network where these are equal.
+        keras_arguments: {keyword: value} of those of Keras, such as name and dtype.
     """
 
-    def __init__(self, arguments, **kwargs):
-        super().__init__(**kwargs)
-        self.arguments = arguments
+    meaning = ("use_wscale",)
+
+    def __new__(cls, *args, **kwargs):
+        network = super().__new__(cls, *args, **kwargs)
+        bound = inspect.signature(cls).bind(*args, **kwargs)
+        bound.apply_defaults()
+        # Not by Keras' __setattr__, which needs what its constructor makes. JSON turns tuples into lists.
+        arguments = {name: tuple(v) if isinstance(v, list) else v for name, v in bound.arguments.items()}
+        object.__setattr__(network, "arguments", {name: arguments[name] for name in keywords_of(cls)})
+        object.__setattr__(network, "keras_arguments", bound.arguments.get("kwargs", {}))
+        return network
+
+    def part(self, cls, name, **others):
+        """A network that this one is made of: with those of its keywords that it takes, and others."""
+        shared = {keyword: self.arguments[keyword] for keyword in keywords_of(cls) if keyword in self.arguments}
+        return cls(**shared, **others, name=name, dtype=self.dtype_policy)
 
     def get_config(self):
         return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype_policy.name, **self.arguments}
@@ -24,6 +42,35 @@ class Network(FullPrecision, keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         return cls(**config)
+
+
+def keywords_of(network):
+    """{keyword: default} of the constructor of a class of networks, without those of Keras."""
+    parameters = inspect.signature(network).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD}
+
+
+def takes_keywords_of(*parts, without=(), positional=("resolution", "num_channels")):
+    """Class decorator: the constructor takes the keywords of its parts, with their defaults.
+
+    Args:
+        *parts: Classes of networks that the decorated one is made of.
+        without: Keywords that it decides itself.
+        positional: Keywords that may also be given by their position, in this order; no others may.
+    """
+
+    def decorate(cls):
+        keywords = {name: default for part in parts for name, default in keywords_of(part).items()}
+        kind = inspect.Parameter
+        parameters = [
+            *(kind(name, kind.POSITIONAL_OR_KEYWORD, default=keywords.pop(name)) for name in positional),
+            *(kind(n, kind.KEYWORD_ONLY, default=default) for n, default in keywords.items() if n not in without),
+            kind("kwargs", kind.VAR_KEYWORD),
+        ]
+        cls.__signature__ = inspect.Signature(parameters)
+        return cls
+
+    return decorate
 
 
 def log2_resolution(resolution):

@@ -5,7 +5,7 @@ from keras import ops
 
 from stylegan_tf.layers import PixelNorm, downsample
 from stylegan_tf.networks.discriminator import Discriminator
-from stylegan_tf.networks.generator import BaseGenerator
+from stylegan_tf.networks.interface import BaseGenerator
 from stylegan_tf.networks.network import checked_labels, feature_maps, is_fused
 from stylegan_tf.networks.synthesis import SynthesisNetwork
 
@@ -31,6 +31,7 @@ class ProGANGenerator(BaseGenerator):
         use_leakyrelu: Leaky ReLU rather than ReLU.
         fused_scale: Which up-convolutions have the orientation of the reference's fused ones: True, False, or "auto"
             for those with outputs of 128 and more.
+        growth: See `SynthesisNetwork`.
 
     Call arguments:
         z: float [N, latent_size], standard normal.
@@ -45,6 +46,8 @@ class ProGANGenerator(BaseGenerator):
     Reference:
         Karras et al., 2017, Table 2 and section 4.2; Karras et al., 2018, Table 1, configuration A.
     """
+
+    meaning = ("use_wscale", "fused_scale")
 
     def __init__(
         self,
@@ -61,53 +64,30 @@ class ProGANGenerator(BaseGenerator):
         pixelnorm_epsilon=1e-8,
         use_leakyrelu=True,
         fused_scale=True,
+        growth=None,
         **kwargs,
     ):
         latent_size = latent_size or feature_maps(0, fmap_base, fmap_decay, fmap_max)
-        arguments = dict(
-            resolution=resolution,
-            num_channels=num_channels,
-            label_size=label_size,
-            latent_size=latent_size,
-            fmap_base=fmap_base,
-            fmap_decay=fmap_decay,
-            fmap_max=fmap_max,
-            normalize_latents=normalize_latents,
-            use_wscale=use_wscale,
-            use_pixelnorm=use_pixelnorm,
-            pixelnorm_epsilon=pixelnorm_epsilon,
-            use_leakyrelu=use_leakyrelu,
-            fused_scale=fused_scale,
-        )
-        super().__init__(arguments, **kwargs)
-        self.resolution = resolution
+        super().__init__(**kwargs)
+        self.arguments["latent_size"] = latent_size
         self.label_size = label_size
         self.latent_size = latent_size
-        dtype = self.dtype_policy
-        self.normalize = PixelNorm(pixelnorm_epsilon, dtype=dtype, name="normalize") if normalize_latents else None
+        epsilon = self.arguments["pixelnorm_epsilon"]
+        self.normalize = PixelNorm(epsilon, dtype=self.dtype_policy, name="normalize") if normalize_latents else None
         # Its variables get this network's name into their paths, so that those of two generators differ.
         with keras.name_scope(self.name):
-            self.synthesis = SynthesisNetwork(
+            self.synthesis = self.part(
+                SynthesisNetwork,
+                "synthesis",
                 dlatent_size=latent_size + label_size,
-                num_channels=num_channels,
-                resolution=resolution,
-                fmap_base=fmap_base,
-                fmap_decay=fmap_decay,
-                fmap_max=fmap_max,
                 use_styles=False,
                 const_input_layer=False,
                 use_noise=False,
                 nonlinearity="lrelu" if use_leakyrelu else "relu",
-                use_wscale=use_wscale,
                 use_pixel_norm=use_pixelnorm,
                 use_instance_norm=False,
-                fused_scale=fused_scale,
                 blur_filter=None,
-                pixelnorm_epsilon=pixelnorm_epsilon,
-                name="synthesis",
-                dtype=dtype,
             )
-        self.num_layers = self.synthesis.num_layers
         self.build((None, latent_size))
 
     def mapping(self, z, labels=None):
@@ -119,25 +99,17 @@ class ProGANGenerator(BaseGenerator):
             w = self.normalize(w)
         return w[:, None, :]
 
-    def call(
-        self,
-        z,
-        labels=None,
-        truncation_psi=None,
-        truncation_cutoff=None,
-        noise=None,
-        resolution=None,
-        fade=1.0,
-    ):
-        return super().call(z, labels, truncation_psi, truncation_cutoff, noise, resolution, fade)
+    def call(self, z, labels=None, truncation_psi=None, truncation_cutoff=None, noise=None, **growth):
+        return super().call(z, labels, truncation_psi, truncation_cutoff, noise, **growth)
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
 class ProGANDiscriminator(Discriminator):
-    """Progressive GAN's discriminator: `Discriminator` without blur.
+    """Progressive GAN's discriminator: `Discriminator` without blur, with one output that labels have no part in.
 
     Args:
-        resolution, num_channels, label_size, fmap_base, fmap_decay, fmap_max, use_wscale, mbstd_group_size: See
+        label_size: Length of a label, which the original takes and does not look at.
+        resolution, num_channels, fmap_base, fmap_decay, fmap_max, use_wscale, mbstd_group_size: See
             `Discriminator`.
         fused_scale: Which blocks halve the resolution in their second convolution, before its nonlinearity, rather than
             after it: True, False, or "auto" for those with inputs of 128 and more.
@@ -159,23 +131,18 @@ class ProGANDiscriminator(Discriminator):
         fused_scale=True,
         **kwargs,
     ):
-        arguments = dict(
-            resolution=resolution,
-            num_channels=num_channels,
-            label_size=label_size,
-            fmap_base=fmap_base,
-            fmap_decay=fmap_decay,
-            fmap_max=fmap_max,
-            use_wscale=use_wscale,
-            mbstd_group_size=mbstd_group_size,
-            fused_scale=fused_scale,
-        )
-        super().__init__(**arguments, blur_filter=None, **kwargs)
-        self.arguments = arguments
+        super().__init__(**self.arguments, blur_filter=None, **kwargs)
         for res, (_, second) in zip(self.resolutions, self.blocks, strict=False):
             if not is_fused(fused_scale, res):
                 second.resample = None
 
+    @property
+    def num_outputs(self):
+        return 1
+
     def halve(self, x, first, second):
         x = super().halve(x, first, second)
         return x if second.resample else downsample(x)
+
+    def score(self, outputs, labels):
+        return outputs

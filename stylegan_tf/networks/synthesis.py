@@ -19,9 +19,11 @@ from stylegan_tf.layers import (
 )
 from stylegan_tf.layers.activations import activation
 from stylegan_tf.layers.full_precision import FullPrecision
-from stylegan_tf.networks.network import Network, feature_maps, is_fused, log2_resolution
+from stylegan_tf.networks.interface import BaseSynthesis
+from stylegan_tf.networks.network import feature_maps, is_fused, log2_resolution
 
 
+@keras.saving.register_keras_serializable(package="stylegan_tf")
 class SynthesisLayer(FullPrecision, keras.layers.Layer):
     """One layer of Figure 1b: source -> [blur] -> noise -> bias -> nonlinearity -> normalisation -> style.
 
@@ -51,6 +53,15 @@ class SynthesisLayer(FullPrecision, keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.options = dict(
+            use_noise=use_noise,
+            nonlinearity=nonlinearity,
+            use_pixel_norm=use_pixel_norm,
+            use_instance_norm=use_instance_norm,
+            use_styles=use_styles,
+            use_wscale=use_wscale,
+            pixelnorm_epsilon=pixelnorm_epsilon,
+        )
         dtype = self.dtype_policy
         self.source = source
         self.blur = blur
@@ -65,7 +76,8 @@ class SynthesisLayer(FullPrecision, keras.layers.Layer):
             self.instance_norm = InstanceNorm(dtype=dtype, name="instance_norm")
 
     def build(self, x_shape, w_shape, noise_shape=None):
-        self.source.build(x_shape)
+        if not self.source.built:  # which it is where this layer was restored
+            self.source.build(x_shape)
         shape = self.source.compute_output_shape(x_shape)
         if self.noise:
             self.noise.build(shape, noise_shape)
@@ -86,13 +98,44 @@ class SynthesisLayer(FullPrecision, keras.layers.Layer):
             x = self.instance_norm(x)
         return self.style(x, w) if self.style else x
 
+    def compute_output_shape(self, x_shape, w_shape=None, noise_shape=None):
+        return self.source.compute_output_shape(x_shape)
 
+    def get_config(self):
+        parts = {
+            name: keras.saving.serialize_keras_object(part)
+            for name, part in (("source", self.source), ("blur", self.blur))
+        }
+        return {**super().get_config(), **parts, **self.options}
+
+    @classmethod
+    def from_config(cls, config):
+        parts = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("source", "blur")}
+        return cls(**{**config, **parts})
+
+
+@keras.saving.register_keras_serializable(package="stylegan_tf")
 class TraditionalInput(FullPrecision, keras.layers.Layer):
-    """The dense first layer of configurations A to C: one vector -> [N, 4, 4, filters]."""
+    """The dense first layer of configurations A to C: one vector -> 4 x 4 feature maps.
 
-    def __init__(self, filters, use_wscale, **kwargs):
+    Args:
+        filters: Number of feature maps.
+        use_wscale: Whether to equalize the learning rate.
+
+    Call arguments:
+        w: Input of the generator, [N, dlatent_size].
+
+    Returns:
+        [N, 4, 4, filters].
+
+    Reference:
+        Karras et al., 2017, Table 2.
+    """
+
+    def __init__(self, filters, use_wscale=True, **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
+        self.use_wscale = use_wscale
         # The gain is Progressive GAN's: sqrt(2) / 4.
         self.dense = EqualizedDense(
             16 * filters,
@@ -112,9 +155,12 @@ class TraditionalInput(FullPrecision, keras.layers.Layer):
     def compute_output_shape(self, w_shape):
         return (w_shape[0], 4, 4, self.filters)
 
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "use_wscale": self.use_wscale}
+
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
-class SynthesisNetwork(Network):
+class SynthesisNetwork(BaseSynthesis):
     """Turns intermediate latents and noise into images, at the full or any lower resolution.
 
     Args:
@@ -132,13 +178,17 @@ class SynthesisNetwork(Network):
         fused_scale: Which up-convolutions have the orientation of the reference's fused ones: True, False, or "auto"
             for those with outputs of 128 and more.
         blur_filter: Filter after up-convolutions; None or () for no blur.
+        growth: (resolution, fade) of the newest block, for a network that has not finished growing; None for one that
+            has. It can be set later.
 
     Call arguments:
         w: float [N, num_layers, dlatent_size].
         noise: None for the stored noise images, or a list of standard normal tensors, [N or 1, R, R, 1] each, in the
             order and shape of `noise_shapes`; those of unused layers may be missing.
-        resolution: Side of the image to make, None for the full one; only the blocks up to it are run.
-        fade: Weight of the newest block in [0, 1], a float or a scalar tensor.
+        resolution: Side of the image to make; only the blocks up to it are run. None for an image of the full side, as
+            far as the network has grown: that of its newest block, enlarged.
+        fade: Weight of the newest block in [0, 1], a float or a scalar tensor. None for 1, or for that of `growth`
+            where `resolution` is None as well.
 
     Returns:
         float [N, resolution, resolution, num_channels], nominally in [-1, 1].
@@ -165,27 +215,10 @@ class SynthesisNetwork(Network):
         fused_scale="auto",
         blur_filter=(1, 2, 1),
         pixelnorm_epsilon=1e-8,
+        growth=None,
         **kwargs,
     ):
-        arguments = dict(
-            dlatent_size=dlatent_size,
-            num_channels=num_channels,
-            resolution=resolution,
-            fmap_base=fmap_base,
-            fmap_decay=fmap_decay,
-            fmap_max=fmap_max,
-            use_styles=use_styles,
-            const_input_layer=const_input_layer,
-            use_noise=use_noise,
-            nonlinearity=nonlinearity,
-            use_wscale=use_wscale,
-            use_pixel_norm=use_pixel_norm,
-            use_instance_norm=use_instance_norm,
-            fused_scale=fused_scale,
-            blur_filter=tuple(blur_filter or ()),
-            pixelnorm_epsilon=pixelnorm_epsilon,
-        )
-        super().__init__(arguments, **kwargs)
+        super().__init__(**kwargs)
         self.dlatent_size = dlatent_size
         self.num_channels = num_channels
         self.resolution = resolution
@@ -194,6 +227,7 @@ class SynthesisNetwork(Network):
         self.const_input_layer = const_input_layer
         self.resolutions = [2**r for r in range(2, log2_resolution(resolution) + 1)]
         self.num_layers = 2 * len(self.resolutions) if use_styles else 1
+        self.growth = growth
 
         dtype = self.dtype_policy
 
@@ -235,6 +269,26 @@ class SynthesisNetwork(Network):
         self.build((None, self.num_layers, dlatent_size))
 
     @property
+    def growth(self):
+        """(resolution, fade) of its newest block; None once it is grown."""
+        return self.arguments["growth"]
+
+    @growth.setter
+    def growth(self, growth):
+        if growth is not None:
+            resolution, fade = growth
+            if resolution not in self.resolutions or not 0.0 <= fade <= 1.0:
+                raise ValueError(
+                    f"growth must be a resolution among {self.resolutions} and a fade in [0, 1]; received {growth!r}."
+                )
+            growth = None if (resolution, fade) == (self.resolution, 1.0) else (resolution, float(fade))
+        self.arguments["growth"] = growth
+
+    def layers_at(self, resolution):
+        """Number of layers, the first ones, that images of this side take styles from."""
+        return 2 * self.resolutions.index(resolution) + 2 if self.use_styles else 1
+
+    @property
     def noise_shapes(self):
         """Shapes of the noise images, [1, R, R, 1], one for each layer; empty without noise."""
         return [(1, res, res, 1) for res in self.resolutions for _ in range(2)] if self.use_noise else []
@@ -254,8 +308,14 @@ class SynthesisNetwork(Network):
             for i, shape in enumerate(self.noise_shapes)
         ]
 
-    def call(self, w, noise=None, resolution=None, fade=1.0):
-        resolution = resolution or self.resolution
+    def call(self, w, noise=None, resolution=None, fade=None):
+        if resolution is None and fade is None:
+            newest, fade = self.growth or (self.resolution, 1.0)
+            return upsample(self.image_at(newest, w, noise, fade), self.resolution // newest)
+        return self.image_at(resolution or self.resolution, w, noise, 1.0 if fade is None else fade)
+
+    def image_at(self, resolution, w, noise, fade):
+        """The image of the block with this side, and of the block below while it fades in."""
         if resolution not in self.resolutions:
             raise ValueError(f"resolution must be one of {self.resolutions}; received {resolution!r}.")
         if noise is None:

@@ -54,42 +54,12 @@ def first_fine_resolution(resolution):
     return min(_FINE, resolution // 2)
 
 
-class Grown:
-    """A generator as it is while it grows: the images of its newest block, enlarged to the full resolution.
-
-    Args:
-        generator: `Generator` or `ProGANGenerator`.
-        resolution: Side of the images of the newest block.
-        fade: Weight of that block in [0, 1].
-
-    Attributes:
-        num_channels, dlatent_size: Those of its synthesis network.
-        noise_shapes: Shapes of a sample's noise images, [R, R, 1] each; empty without noise.
-    """
-
-    def __init__(self, generator, resolution, fade):
-        self.generator, self.newest, self.fade = generator, resolution, fade
-        self.num_channels = generator.synthesis.num_channels
-        self.dlatent_size = generator.synthesis.dlatent_size
-        self.noise_shapes = [shape[1:] for shape in generator.synthesis.noise_shapes]
-
-    def __getattr__(self, name):
-        return getattr(self.generator, name)
-
-    def synthesis(self, w, noise=None):
-        """Images of w, float [N, R, R, C], R the full resolution."""
-        images = self.generator.synthesis(w, noise=noise, resolution=self.newest, fade=self.fade)
-        factor = self.generator.resolution // self.newest
-        return tf.repeat(tf.repeat(images, factor, axis=1), factor, axis=2)
-
-
 class Sampler:
     """What a generator makes, NumPy in and NumPy out, of any number of latents: a minibatch at a time, on the devices
     of the strategy that the generator was made in.
 
     Args:
-        generator: `Generator` or `ProGANGenerator`.
-        growth: (resolution, fade) of the newest block of a generator that has not finished growing; None if it has.
+        generator: A generator of any family; of one that has not finished growing, images are enlarged.
         minibatch: Images at a time on each device; None: by the resolution.
 
     Attributes:
@@ -100,12 +70,12 @@ class Sampler:
         batch: Images at a time on all devices.
     """
 
-    def __init__(self, generator, growth=None, minibatch=None):
-        self.generator = Grown(generator, *(growth or (generator.resolution, 1.0)))
-        self.resolution, self.num_channels = generator.resolution, self.generator.num_channels
+    def __init__(self, generator, minibatch=None):
+        self.generator = generator
+        self.resolution, self.num_channels = generator.resolution, generator.num_channels
         self.num_layers = generator.num_layers
         self.latent_size, self.label_size = generator.latent_size, generator.label_size
-        self.noise_resolutions = [shape[0] for shape in self.generator.noise_shapes]
+        self.noise_resolutions = [shape[1] for shape in generator.noise_shapes]
         strategy = strategy_of(generator)
         self.replicas = strategy.num_replicas_in_sync
         self.batch = self.replicas * (minibatch or max(1, min(_MOST, _PIXELS // self.resolution**2)))
@@ -159,7 +129,7 @@ class Sampler:
     def _noise(self, noise, seeds):
         if noise == "random":
             return random_noise(self.generator.noise_shapes, seeds)
-        stored = self.generator.generator.synthesis.noise_images
+        stored = self.generator.noise_images
         fine = first_fine_resolution(self.resolution)
         kept = {
             "fixed": lambda side: True,

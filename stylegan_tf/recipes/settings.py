@@ -77,7 +77,7 @@ class TrainingConfig:
         xla: Whether to compile each replica's part of a step with XLA; None: where it is faster, on GPUs.
         seed: Seed of everything random.
         total_kimg: Length of the run in thousands of real images.
-        networks: "stylegan", or "progan" for Progressive GAN's own.
+        networks: Family of the networks, a name in `networks.families.FAMILIES`.
         generator: Keyword arguments of `Generator`.
         discriminator: Keyword arguments of `Discriminator`.
         init_from: Snapshot, run, or pickle (its path, URL or published name) whose weights the run starts with; None
@@ -224,7 +224,6 @@ RANGES = {
 }
 
 CHOICES = {
-    "networks": ("stylegan", "progan"),
     "precision": ("fp32", "tf32", "bf16", "fp16"),
 }
 

@@ -69,9 +69,10 @@ def generator_draws(seed, images, generator, resolution, style_mixing_prob):
 
     The cut-off is one for the whole batch, uniform in [1, layers in use) with probability `style_mixing_prob`.
     """
-    shapes = [shape for shape in generator.synthesis.noise_shapes if shape[1] <= resolution]
-    layers = 2 * resolution.bit_length() - 4
-    cutoff = tf.random.stateless_uniform([], fold(seed, 0), 1, layers, tf.int32, alg="philox")
+    shapes = [shape for shape in generator.noise_shapes if shape[1] <= resolution]
+    layers = generator.layers_at(resolution)
+    # Without styles there is nothing to mix, and no cut-off to draw.
+    cutoff = tf.random.stateless_uniform([], fold(seed, 0), 1, max(layers, 2), tf.int32, alg="philox")
     return GeneratorDraws(
         z=normal([images, generator.latent_size], fold(seed, 1)),
         z2=normal([images, generator.latent_size], fold(seed, 2)),

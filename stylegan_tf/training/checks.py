@@ -1,16 +1,12 @@
 """What must be right about a configuration before a run starts."""
 
-import inspect
-
+from stylegan_tf.networks.families import FAMILIES
+from stylegan_tf.networks.network import keywords_of
 from stylegan_tf.training.losses import BASE_LOSSES, GENERATOR_LOSSES
-from stylegan_tf.training.models import FAMILIES
 
 
 def check_settings(config, metrics=()):
-    """ValueError for a metric, a loss or a network's keyword that does not exist, or that the data set decides.
-
-    And for a probability of mixing styles where there are none.
-    """
+    """ValueError for a metric, a loss, a family or a network's keyword that does not exist, or that the data decide."""
     for name in config.metrics:
         if name not in metrics:
             raise ValueError(f"There is no metric {name!r}; there are: {', '.join(metrics) or 'none yet'}.")
@@ -18,15 +14,26 @@ def check_settings(config, metrics=()):
         if getattr(config.loss, name) not in known:
             received = getattr(config.loss, name)
             raise ValueError(f"loss.{name} must be one of {', '.join(known)}; received {received!r}.")
-    for name, network in zip(("generator", "discriminator"), FAMILIES[config.networks], strict=True):
-        keywords = inspect.signature(network).parameters.keys() - {"resolution", "num_channels", "label_size", "kwargs"}
+    if config.networks not in FAMILIES:
+        raise ValueError(f"networks must be one of {', '.join(FAMILIES)}; received {config.networks!r}.")
+    family = FAMILIES[config.networks]
+    for name, network in (("generator", family.generator), ("discriminator", family.discriminator)):
+        keywords = keywords_of(network).keys() - {"resolution", "num_channels", "label_size", "growth"}
         for unknown in getattr(config, name).keys() - keywords:
             raise ValueError(f"There is no setting {name}.{unknown}; there are: {', '.join(sorted(keywords))}.")
-    styles = config.networks != "progan" and config.generator.get("use_styles", True)
-    if config.style_mixing_prob and not styles:
+
+
+def check_generator(config, generator):
+    """ValueError for what the configuration asks of a generator that it does not do: mixing styles, growing."""
+    if config.style_mixing_prob and not generator.has_styles:
         raise ValueError(
             f"The generator has no styles that could be mixed with a probability of {config.style_mixing_prob}; use "
             "--mixing-prob=0, or another --config."
+        )
+    if config.phase(0).resolution != config.resolution and not generator.grows:
+        raise ValueError(
+            f"The networks {config.networks} are not grown, but the schedule starts at "
+            f"{config.schedule.lod_initial_resolution}x{config.schedule.lod_initial_resolution}; use --no-growing."
         )
 
 

@@ -19,7 +19,7 @@ class Evaluation:
 
     Args:
         run_dir: Folder of the run.
-        metrics: {name: function(generator, dataset, growth) -> {result: number}}.
+        metrics: {name: function(generator, dataset) -> {result: number}}.
     """
 
     def __init__(self, run_dir, metrics):
@@ -27,7 +27,7 @@ class Evaluation:
         self.metrics = metrics
         self.best_metric = next((name for name in metrics if name.startswith("fid")), None)
 
-    def measure(self, snapshot, generator, dataset, growth, kimg):
+    def measure(self, snapshot, generator, dataset, kimg):
         """Measures a snapshot with every metric, but for those of which its result is known from before a resume.
 
         A metric that raises, and a file that cannot be written, are reported in the lines and end nothing.
@@ -36,7 +36,6 @@ class Evaluation:
             snapshot: Folder of the snapshot.
             generator: Gs, as it is in the snapshot.
             dataset: MultiResolutionDataset.
-            growth: (resolution, fade) of the generator's newest block.
             kimg: Thousands of real images seen.
 
         Returns:
@@ -45,7 +44,7 @@ class Evaluation:
         scalars, lines = {}, []
         for name in self.metrics:
             try:
-                results, seconds = self.results(name, Path(snapshot), (generator, dataset, growth), kimg)
+                results, seconds = self.results(name, Path(snapshot), (generator, dataset), kimg)
                 shown = ", ".join(
                     f"{key} {'not finite' if value is None else f'{value:.4f}'}" for key, value in results
                 )
@@ -59,7 +58,7 @@ class Evaluation:
         return scalars, lines
 
     def results(self, name, snapshot, measured, kimg):
-        """([(result, finite float or None)], seconds) of one metric of (generator, dataset, growth), known or new."""
+        """([(result, finite float or None)], seconds) of one metric of (generator, dataset), known or new."""
         path = self.run_dir / f"metric-{name}.jsonl"
         for record in read_records(path, {"snapshot", "results", "seconds"}):
             if record["snapshot"] == snapshot.name:

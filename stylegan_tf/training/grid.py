@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from datasets.pipeline import indices_of_items
 from stylegan_tf.images import from_uint8
+from stylegan_tf.networks.interface import growth_arguments
 from stylegan_tf.runtime.draws import Purpose, normal, seed_of
 
 _MAX_ROWS = 16
@@ -58,8 +59,7 @@ class ImageGrid:
                 self.z[i : i + _BATCH],
                 None if self.labels is None else self.labels[i : i + _BATCH],
                 truncation_psi=None,
-                resolution=resolution,
-                fade=fade,
+                **growth_arguments(generator, resolution=resolution, fade=fade),
             ).numpy()
             for i in range(0, len(self.z), _BATCH)
         ]

@@ -1,26 +1,11 @@
 """How a run starts from trained networks: weights of a snapshot, and layers of the discriminator that keep them."""
 
-import json
 import math
 import re
-from pathlib import Path
 
 import keras
 
-from stylegan_tf.files.find import find_snapshots, open_pickle
-from stylegan_tf.files.keras_file import open_network
-from stylegan_tf.files.published import is_published, obtain_network
-from stylegan_tf.recipes.schedule import growth_at
-
-IN_SNAPSHOT = ("G", "D", "Gs")
-
-# Settings that leave no trace in the variables' shapes, but decide what their values mean: the stored scale of weights,
-# and the orientation of up-convolutions.
-MEANING = {
-    "G": ("use_wscale", "mapping_lrmul", "fused_scale"),
-    "D": ("use_wscale",),
-    "Gs": ("use_wscale", "mapping_lrmul", "fused_scale"),
-}
+from stylegan_tf.files.find import load_trained
 
 
 def initialize(models, source):
@@ -31,8 +16,7 @@ def initialize(models, source):
 
     Args:
         models: `Models`. Call this outside of the strategy's scope.
-        source: Folder of a snapshot, or of a run for its newest snapshot; a pickle of the original's, its URL, or a
-            name in `published.PUBLISHED`.
+        source: See `find.find_targets`; of a run, the newest snapshot is taken.
 
     Returns:
         Lines that say what was copied and what was not, a list.
@@ -40,8 +24,8 @@ def initialize(models, source):
     Raises:
         ValueError: There is nothing to start from, or it does not fit; no variable is changed then.
     """
-    networks = load_networks(source)
-    transfers = [Transfer(getattr(models, name), networks[name], name, source) for name in IN_SNAPSHOT]
+    origin, networks = load_networks(source)
+    transfers = [Transfer(getattr(models, name), network, name, source) for name, network in networks.items()]
     if not any(transfer.pairs for transfer in transfers):
         raise ValueError(
             f"No variable of {source} has the shape that this run needs; choose networks of its size with "
@@ -50,7 +34,7 @@ def initialize(models, source):
     for transfer in transfers:
         for ours, theirs in transfer.pairs:
             ours.assign(keras.ops.convert_to_numpy(theirs))
-    return [f"Starting from {describe(source)}."] + [line for transfer in transfers for line in transfer.lines()]
+    return [f"Starting from {origin}."] + [line for transfer in transfers for line in transfer.lines()]
 
 
 class Transfer:
@@ -106,8 +90,8 @@ def check_meaning(network, source, name, origin):
         raise ValueError(
             f"{name} of {origin} is a {theirs}, and this run trains a {ours}; start from a run of the same networks."
         )
-    for setting in MEANING[name]:
-        wanted, stored = network.get_config().get(setting), source.get_config().get(setting)
+    for setting in network.meaning:
+        wanted, stored = network.arguments[setting], source.arguments[setting]
         if wanted != stored:
             prefix = "discriminator" if name == "D" else "generator"
             raise ValueError(
@@ -117,69 +101,19 @@ def check_meaning(network, source, name, origin):
 
 
 def load_networks(source):
-    """{"G", "D", "Gs": network} of what `initialize` takes, in the host's memory; ValueError if there are none."""
+    """`find.load_trained` in the host's memory."""
     with keras.device("cpu:0"):
-        path = find_pickle(source)
-        if path is None:
-            folder = find_snapshot(source)
-            return {name: open_network(folder / f"{name}.keras", "start from another snapshot") for name in IN_SNAPSHOT}
-        networks = open_pickle(path)
-    if len(networks) != len(IN_SNAPSHOT):
-        raise ValueError(
-            f"{path} holds {len(networks)} network{'s' * (len(networks) > 1)}, not G, D and Gs; give another."
-        )
-    return dict(zip(IN_SNAPSHOT, networks, strict=True))
-
-
-def find_pickle(source):
-    """The path of a pickle, downloaded if need be; None if `source` is a folder of this project's."""
-    if Path(source).exists():
-        return Path(source) if Path(source).suffix == ".pkl" else None
-    return obtain_network(source) if is_published(source) else None
-
-
-def find_snapshot(source):
-    """The folder of a snapshot: `source` itself, or the newest snapshot of the run in `source`; ValueError if none."""
-    source = Path(source)
-    if not source.is_dir():
-        raise ValueError(
-            f"{source} is nothing to start from; give the folder of a snapshot or of a run, a .pkl file, its URL, or "
-            "the name of a published network."
-        )
-    found = find_snapshots(source)
-    folder = found[max(found)] if found else source
-    missing = [f"{name}.keras" for name in IN_SNAPSHOT if not (folder / f"{name}.keras").is_file()]
-    if len(missing) == len(IN_SNAPSHOT):
-        raise ValueError(
-            f"{folder} holds no networks; give the folder of a snapshot, or of a run that has written one."
-        )
-    if missing:
-        raise ValueError(f"{folder} is incomplete, without {' and '.join(missing)}; choose another snapshot.")
-    return folder
-
-
-def describe(source):
-    """What a run starts from: the snapshot that was found, or the source as it was named."""
-    return str(source if find_pickle(source) else find_snapshot(source))
+        return load_trained(source)
 
 
 def initial_resolution(source):
-    """The side of the images at which the training of a snapshot, or of a run's newest one, stood.
+    """The side of the images at which the training of what `source` names stood.
 
     Raises:
-        ValueError: `source` holds no networks, or a snapshot's training.json is missing or damaged.
+        ValueError: `source` names no networks.
     """
-    if find_pickle(source):
-        Gs = load_networks(source)["Gs"]
-        return growth_at(Gs.pickled_lod, Gs.resolution)[0]
-    path = find_snapshot(source) / "training.json"
-    try:
-        resolution = json.loads(path.read_text())["resolution"]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} does not say at which resolution the training stood: {error}") from None
-    if not isinstance(resolution, int):
-        raise ValueError(f"{path} must have a whole number as its resolution; it has {resolution!r}.")
-    return resolution
+    Gs = load_networks(source)[1]["Gs"]
+    return Gs.growth[0] if Gs.growth else Gs.resolution
 
 
 def by_path(network):
@@ -232,11 +166,7 @@ def freeze_layers(discriminator, count):
     Reference:
         Mo et al., 2020, "Freeze the Discriminator: a Simple Baseline for Fine-Tuning GANs".
     """
-    steps = [[discriminator.from_rgb[0]]]
-    steps += [[layer] for block in discriminator.blocks for layer in block]
-    steps += [[discriminator.conv], [discriminator.dense], [discriminator.output_layer]]
-    for i, from_rgb in enumerate(discriminator.from_rgb[1:], start=1):
-        steps[1 + 2 * i].append(from_rgb)  # with the first convolution of block i, or that of 4x4
+    steps = discriminator.layers_from_image
     if count >= len(steps):
         raise ValueError(
             f"Of the discriminator's {len(steps)} layers, one at least must be trained; {count} are too many."

@@ -2,12 +2,10 @@
 
 import tensorflow as tf
 
-from stylegan_tf.networks import Discriminator, Generator, ProGANDiscriminator, ProGANGenerator
+from stylegan_tf.networks.families import FAMILIES
 from stylegan_tf.runtime.optimizer import Adam
 from stylegan_tf.runtime.precision import LossScale, dtype_policy
 from stylegan_tf.training.initialize import freeze_layers
-
-FAMILIES = {"stylegan": (Generator, Discriminator), "progan": (ProGANGenerator, ProGANDiscriminator)}
 
 
 class Models:
@@ -27,7 +25,8 @@ class Models:
     """
 
     def __init__(self, config, num_channels, label_size):
-        generator, discriminator = FAMILIES[config.networks]
+        family = FAMILIES[config.networks]
+        generator, discriminator = family.generator, family.discriminator
         data = dict(resolution=config.resolution, num_channels=num_channels, label_size=label_size)
         policy = dtype_policy(config.precision)
         self.G = generator(**data, **config.generator, name="G", dtype=policy)

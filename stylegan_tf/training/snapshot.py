@@ -4,7 +4,6 @@ import json
 from dataclasses import asdict
 
 from dnnlib.files import atomic_folder
-from stylegan_tf.files.keras_file import write_growth
 from stylegan_tf.recipes.settings import to_dict
 
 
@@ -21,10 +20,9 @@ def save_snapshot(run_dir, models, progress, phase, config):
     path = run_dir / f"network-snapshot-{progress.images_seen // 1000:06d}"
     with atomic_folder(path) as folder:
         for network in (models.G, models.D, models.Gs):
-            file = folder / f"{network.name}.keras"
-            network.save(file)
-            if network is not models.D:
-                write_growth(file, phase.resolution, phase.fade)
+            if network is not models.D and network.grows:
+                network.growth = phase.resolution, phase.fade
+            network.save(folder / f"{network.name}.keras")
         state = {**asdict(progress), "resolution": phase.resolution, "fade": phase.fade, "config": to_dict(config)}
         (folder / "training.json").write_text(json.dumps(state, indent=2) + "\n")
     return path

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from stylegan_tf.images import fade_images, from_uint8, mirror_images
+from stylegan_tf.networks.interface import growth_arguments
 from stylegan_tf.runtime.draws import Purpose, fold, generator_draws, normal, seed_of, uniform
 from stylegan_tf.training.average import moving_average
 from stylegan_tf.training.losses import discriminator_loss, generator_loss, path_length_penalty
@@ -151,7 +152,7 @@ class TrainingStep:
             tape.watch([variable.value for variable in models.D.trainable_variables])
             terms = discriminator_loss(
                 self.config.loss.discriminator,
-                lambda images: models.D(images, labels, fade=fade),
+                lambda images: models.D(images, labels, **growth_arguments(models.D, fade=fade)),
                 reals,
                 fakes,
                 mixing_factors,
@@ -172,7 +173,9 @@ class TrainingStep:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([variable.value for variable in models.G.trainable_variables])
             fakes, w, w_mean = self.generate(labels, draws, fade)
-            values = generator_loss(self.config.loss.generator, models.D(fakes, labels, fade=fade))
+            values = generator_loss(
+                self.config.loss.generator, models.D(fakes, labels, **growth_arguments(models.D, fade=fade))
+            )
             loss = self.share(values)
             if models.path_length is not None:
                 penalties, path_length = self.path_length(w, draws, fade)
@@ -189,15 +192,17 @@ class TrainingStep:
         w_mean = tf.reduce_mean(w[:, 0], axis=0) / self.config.accumulate
         if self.config.style_mixing_prob:
             w = G.mix(w, G.mapping(draws.z2, labels), draws.cutoff)
-        return G.synthesis(w, noise=draws.noise, resolution=self.resolution, fade=fade), w, w_mean
+        growth = growth_arguments(G, resolution=self.resolution, fade=fade)
+        return G.synthesis(w, noise=draws.noise, **growth), w, w_mean
 
     def path_length(self, w, draws, fade):
         """Penalties of the first half of the images, as StyleGAN2 takes half, and the updated running path length."""
         models = self.models
         half = max(w.shape[0] // 2, 1)
         noise = draws.noise and [image[:half] for image in draws.noise]
+        growth = growth_arguments(models.G, resolution=self.resolution, fade=fade)
         return path_length_penalty(
-            lambda w: models.G.synthesis(w, noise=noise, resolution=self.resolution, fade=fade),
+            lambda w: models.G.synthesis(w, noise=noise, **growth),
             w[:half],
             draws.directions[:half],
             models.path_length.read_value(),

@@ -20,7 +20,7 @@ from stylegan_tf.runtime.hosts import find_hosts
 from stylegan_tf.runtime.precision import use_precision
 from stylegan_tf.training.average import half_life_beta
 from stylegan_tf.training.checkpoint import Progress, load_newest, save_checkpoint
-from stylegan_tf.training.checks import check_minibatches, check_settings
+from stylegan_tf.training.checks import check_generator, check_minibatches, check_settings
 from stylegan_tf.training.diagnosis import DivergedError, diagnose
 from stylegan_tf.training.evaluation import Evaluation
 from stylegan_tf.training.grid import ImageGrid
@@ -40,7 +40,7 @@ class Trainer:
     Args:
         config: TrainingConfig; its `resolution` may be None for the data set's.
         run_dir: Folder of a run to resume, or None for a new one.
-        metrics: {name: function(generator, dataset, growth) -> {result: float}}, from which `config.metrics` chooses.
+        metrics: {name: function(generator, dataset) -> {result: float}}, from which `config.metrics` chooses.
         profile: (first step, number of steps) to profile for TensorBoard, counted from the start of this process.
         wandb: Project of Weights & Biases that gets the numbers and pictures as well, or None.
 
@@ -66,6 +66,7 @@ class Trainer:
             config.phase(0)  # refuses an impossible schedule
             shuffle_window(self.data, config.shuffle_megabytes)  # refuses one that holds no image
             self.models = self.build_models()
+            check_generator(config, self.models.G)
             self.remarks = check_minibatches(config, self.models.D.mbstd_group_size)
             self.totals = tf.Variable(tf.zeros(len(STATISTICS)), trainable=False)  # sums of the steps of this tick
             self.progress = Progress()
@@ -293,8 +294,7 @@ class Trainer:
         if self.metrics and (
             progress.tick % config.metric_ticks == 0 or progress.images_seen >= config.total_kimg * 1000
         ):
-            growth, kimg = (phase.resolution, phase.fade), progress.images_seen / 1000
-            results, lines = self.evaluation.measure(snapshot, self.models.Gs, self.data, growth, kimg)
+            results, lines = self.evaluation.measure(snapshot, self.models.Gs, self.data, progress.images_seen / 1000)
             self.reporter.scalars(results, progress.images_seen)
             for line in lines:
                 self.reporter.line(line)
