@@ -14,8 +14,8 @@ class Metric:
     def __init__(self, *results):
         self.results, self.calls = list(results), []
 
-    def __call__(self, generator, dataset, growth):
-        self.calls.append((generator, dataset, growth))
+    def __call__(self, generator, dataset):
+        self.calls.append((generator, dataset))
         result = self.results.pop(0)
         if isinstance(result, BaseException):
             raise result
@@ -31,7 +31,7 @@ def snapshot(run_dir, kimg):
 
 
 def measure(evaluation, kimg):
-    return evaluation.measure(snapshot(evaluation.run_dir, kimg), "Gs", "data", (8, 0.5), kimg)
+    return evaluation.measure(snapshot(evaluation.run_dir, kimg), "Gs", "data", kimg)
 
 
 def records(run_dir, metric):
@@ -57,7 +57,7 @@ def test_one_line_for_each_metric_and_snapshot(tmp_path):
     assert first == {"metric": "fid50k", "kimg": 10, "snapshot": "network-snapshot-000010", "results": {"fid50k": 20.0}}
     assert second["snapshot"] == "network-snapshot-000020" and second["results"] == {"fid50k": 10.5}
     assert [record["kimg"] for record in records(tmp_path, "ppl")] == [10, 20]
-    assert fid.calls == ppl.calls == [("Gs", "data", (8, 0.5))] * 2
+    assert fid.calls == ppl.calls == [("Gs", "data")] * 2
 
 
 def test_no_metrics(tmp_path):

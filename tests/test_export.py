@@ -20,7 +20,7 @@ from tiny_networks import normal, one_hot, scattered
 from stylegan_tf.export import savedmodel
 from stylegan_tf.export.savedmodel import export_savedmodel
 from stylegan_tf.networks import ProGANGenerator
-from stylegan_tf.pictures.sampler import Grown, Sampler, latents
+from stylegan_tf.pictures.sampler import Sampler, latents
 
 # Of the four layers of the tiny networks, truncation leaves one alone.
 MAX_BATCH, CUTOFF = 6, 3
@@ -31,12 +31,12 @@ LABELS = {"mixed": one_hot(5, 3)[[2, 0, 1, 0, 2]], "growing": None, "progan": No
 
 
 def make_network(name):
-    """(generator, growth) of three different kinds."""
+    """Generators of three different kinds."""
     if name == "mixed":
-        return tiny_generator(label_size=3), None
+        return tiny_generator(label_size=3)
     if name == "growing":
-        return tiny_generator(seed=1, num_channels=1), (4, 1.0)
-    return scattered(ProGANGenerator(8, latent_size=16, fmap_base=64, fmap_max=8)), (8, 0.25)
+        return tiny_generator(seed=1, num_channels=1, growth=(4, 1.0))
+    return scattered(ProGANGenerator(8, latent_size=16, fmap_base=64, fmap_max=8, growth=(8, 0.25)))
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +44,15 @@ def exported(tmp_path_factory):
     """{name: (path, loaded model, Sampler, labels)}."""
     folder, models = tmp_path_factory.mktemp("models"), {}
     for name, labels in LABELS.items():
-        generator, growth = make_network(name)
-        given = Grown(generator, *growth) if growth else generator
+        generator = make_network(name)
         path = export_savedmodel(
-            given, folder / name, max_batch=MAX_BATCH, truncation_cutoff=CUTOFF, facts=FACTS if labels is None else None
+            generator,
+            folder / name,
+            max_batch=MAX_BATCH,
+            truncation_cutoff=CUTOFF,
+            facts=FACTS if labels is None else None,
         )
-        models[name] = path, tf.saved_model.load(path), Sampler(generator, growth), labels
+        models[name] = path, tf.saved_model.load(path), Sampler(generator), labels
     return models
 
 
@@ -332,7 +335,7 @@ def test_model_card(exported):
     }
     assert cards["growing"]["network"] == FACTS and cards["mixed"]["network"] == {}
     for name, card in cards.items():
-        generator = exported[name][2].generator.generator
+        generator = exported[name][2].generator
         architecture = card["architecture"]
         assert architecture["class"] == type(generator).__name__
         assert architecture["arguments"] == json.loads(json.dumps(generator.arguments))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import types
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import tensorflow as tf
 
 from stylegan_tf.files.official import load_pickle
 from stylegan_tf.networks import Discriminator, Generator, ProGANDiscriminator, ProGANGenerator
-from stylegan_tf.training.initialize import find_snapshot, freeze_layers, initial_resolution, initialize
+from stylegan_tf.training.initialize import freeze_layers, initial_resolution, initialize
 
 PICKLE = Path(__file__).parent / "reference/data/networks-stylegan1.pkl"
 SIZES = {"fmap_base": 64, "fmap_max": 8}
@@ -48,7 +49,8 @@ def save(models, folder, resolution=8):
     folder.mkdir(parents=True)
     for network in networks(models):
         network.save(folder / f"{network.name}.keras")
-    (folder / "training.json").write_text(json.dumps({"resolution": resolution, "fade": 1.0}))
+    state = {"images_seen": 10000, "resolution": resolution, "fade": 1.0, "config": {}}
+    (folder / "training.json").write_text(json.dumps(state))
     return folder
 
 
@@ -221,13 +223,13 @@ def test_a_pickle(from_pickle):
 
 
 def test_a_published_network(from_pickle, monkeypatch):
-    monkeypatch.setattr("stylegan_tf.training.initialize.obtain_network", lambda source: PICKLE)
-    assert initialize(from_pickle[0], "cats-256")[0] == "Starting from cats-256."
+    monkeypatch.setattr("stylegan_tf.files.find.obtain_network", lambda source, cache_dir: PICKLE)
+    assert initialize(from_pickle[0], "cats-256")[0] == f"Starting from {PICKLE}."
     assert initial_resolution("https://example.org/cats.pkl") == 32
 
 
 def test_a_pickle_of_one_network(tmp_path, monkeypatch):
-    monkeypatch.setattr("stylegan_tf.training.initialize.open_pickle", lambda path: (make_models().G,))
+    monkeypatch.setattr("stylegan_tf.files.find.open_pickle", lambda path: (make_models().G,))
     (tmp_path / "G.pkl").touch()
     with pytest.raises(ValueError, match=r"G\.pkl holds 1 network, not G, D and Gs; give another"):
         initialize(make_models(), tmp_path / "G.pkl")
@@ -246,32 +248,25 @@ def test_a_damaged_file_changes_nothing(source, tmp_path):
         assert all(np.array_equal(array, before[path]) for path, array in values(models.G).items())
 
 
-def test_find_snapshot(snapshot, tmp_path):
-    assert find_snapshot(snapshot) == find_snapshot(str(snapshot.parent)) == snapshot
-    run = tmp_path / "run"
-    for name in ("network-snapshot-000900", "network-snapshot-1000000", ".network-snapshot-1000001.partial"):
-        (run / name).mkdir(parents=True)
-        for network in ("G", "D", "Gs"):
-            (run / name / f"{network}.keras").touch()
-    assert find_snapshot(run).name == "network-snapshot-1000000"  # the newest by number, not by name
-    (run / "network-snapshot-1000000" / "D.keras").unlink()
-    with pytest.raises(ValueError, match=r"network-snapshot-1000000 is incomplete, without D\.keras;"):
-        find_snapshot(run)
-    with pytest.raises(ValueError, match=r"holds no networks"):
-        find_snapshot(tmp_path)
-    with pytest.raises(ValueError, match=r"missing is nothing to start from; give the folder"):
-        find_snapshot(tmp_path / "missing")
+def test_what_is_named(source, snapshot, tmp_path):
+    for named in (snapshot, str(snapshot.parent), snapshot / "Gs.keras"):
+        assert initialize(make_models(16), named)[0] == f"Starting from {snapshot}."
+    (tmp_path / "run").mkdir()
+    shutil.copytree(snapshot, tmp_path / "run" / "network-snapshot-000900")
+    (tmp_path / "run" / "network-snapshot-000900" / "D.keras").unlink()
+    with pytest.raises(ValueError, match=r"network-snapshot-000900 is incomplete, without D\.keras;"):
+        initialize(make_models(), tmp_path / "run")
+    with pytest.raises(ValueError, match=r"missing does not exist; give a run"):
+        initialize(make_models(), tmp_path / "missing")
 
 
 def test_initial_resolution(snapshot, tmp_path):
     assert initial_resolution(snapshot) == initial_resolution(snapshot.parent) == 16
-    for network in ("G", "D", "Gs"):
-        (tmp_path / f"{network}.keras").touch()
-    for text in (None, "{", "[]", "{}", '{"resolution": "16"}'):
-        if text is not None:
-            (tmp_path / "training.json").write_text(text)
-        with pytest.raises(ValueError, match=r"training\.json"):
-            initial_resolution(tmp_path)
+    shutil.copytree(snapshot, tmp_path / "growing")
+    Gs = keras.saving.load_model(snapshot / "Gs.keras")
+    Gs.growth = (8, 0.25)
+    Gs.save(tmp_path / "growing" / "Gs.keras")
+    assert initial_resolution(tmp_path / "growing") == 8
 
 
 def trainable_layers(discriminator):

@@ -5,14 +5,12 @@ import shutil
 import zipfile
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from tiny_generators import SIZES, tiny_generator
 
 from stylegan_tf.files import find
-from stylegan_tf.files.find import find_targets, load_generator, open_target
-from stylegan_tf.files.keras_file import write_growth
+from stylegan_tf.files.find import find_targets, load_generator
 from stylegan_tf.files.official import load_pickle
 from stylegan_tf.networks import MappingNetwork
 from stylegan_tf.recipes.settings import TrainingConfig, to_dict
@@ -43,7 +41,7 @@ def run(tmp_path):
 def test_the_newest_snapshot_of_a_run(run):
     (target,) = find_targets(str(run))
     assert target.path == run / "network-snapshot-1000000" / "Gs.keras"
-    assert (target.home, target.config, target.growth, target.kimg) == (run, CONFIG, (16, 0.25), 1000000)
+    assert (target.home, target.config, target.kimg) == (run, CONFIG, 1000000)
     assert target.name == "network-snapshot-1000000"
 
 
@@ -67,7 +65,7 @@ def test_a_snapshot_outside_of_its_run(tmp_path):
 def test_a_file_of_which_nothing_is_known(tmp_path):
     (tmp_path / "faces.keras").touch()
     (target,) = find_targets(tmp_path / "faces.keras")
-    assert target == (tmp_path / "faces.keras", tmp_path, None, None, None)
+    assert target == (tmp_path / "faces.keras", tmp_path, None, None)
     assert target.name == "faces.keras"
 
 
@@ -86,8 +84,6 @@ def test_nothing_to_measure(run, tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"resolution": None},
-        {"fade": "half"},
         {"images_seen": "many"},
         {"config": {"colour": 1}},
         {"config": {"seed": "x"}},
@@ -114,7 +110,7 @@ def test_a_pickle(tmp_path):
     shutil.copy(PICKLE, tmp_path / "networks.pkl")
     (tmp_path / "training.json").write_text("{")
     (target,) = find_targets(str(tmp_path / "networks.pkl"))
-    assert target == (tmp_path / "networks.pkl", tmp_path, None, None, None)
+    assert target == (tmp_path / "networks.pkl", tmp_path, None, None)
     Gs = load_generator(target.path)
     expected = load_pickle(PICKLE)[2]
     for ours, theirs in zip(Gs.variables, expected.variables, strict=True):
@@ -122,40 +118,35 @@ def test_a_pickle(tmp_path):
     assert load_generator(target.path, "mixed_bfloat16").dtype_policy.name == "mixed_bfloat16"
 
 
-def test_a_pickle_knows_its_growth(tmp_path, monkeypatch):
-    generator = tiny_generator(resolution=16)
-    monkeypatch.setattr(find, "load_pickle", lambda path: generator)
-    (tmp_path / "G.pkl").touch()
-    (target,) = find_targets(tmp_path / "G.pkl")
-    for generator.pickled_lod, growth in ((0.0, None), (0.75, (16, 0.25)), (1.0, (8, 1.0)), (1.75, (8, 0.25))):
-        assert open_target(target) == (generator, growth)
-    assert open_target(target, "mixed_bfloat16")[1] == (8, 0.25)
-
-
-def test_the_growth_of_a_snapshot(tmp_path):
-    save_snapshot(tmp_path / "snapshot")
-    tiny_generator().save(tmp_path / "snapshot" / "Gs.keras")
-    assert open_target(find_targets(tmp_path / "snapshot")[0])[1] == (16, 0.25)
-
-
 def test_a_keras_file_knows_its_growth(tmp_path):
     path = tmp_path / "copy.keras"
+    generator = tiny_generator(resolution=16)
+    for growth in (None, (16, 0.25), (8, 1.0)):
+        generator.growth = growth
+        generator.save(path)
+        assert load_generator(path).growth == load_generator(path, "mixed_bfloat16").growth == growth
+
+
+def note_growth(path, content):
+    """As version 0.1 did: in a member of the file that Keras does not look at."""
     tiny_generator(resolution=16).save(path)
-    assert open_target(find_targets(path)[0])[1] is None
-    write_growth(path, 16, 0.25)
-    assert open_target(find_targets(path)[0])[1] == (16, 0.25)
-    assert open_target(find_targets(path)[0], "mixed_bfloat16")[1] == (16, 0.25)
-    assert keras.saving.load_model(path).resolution == 16
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("growth.json", content)
+
+
+def test_growth_in_files_of_version_0_1(tmp_path):
+    note_growth(tmp_path / "old.keras", '{"resolution": 16, "fade": 0.25}')
+    assert load_generator(tmp_path / "old.keras").growth == (16, 0.25)
+    note_growth(tmp_path / "old.keras", '{"resolution": 16, "fade": 1.0}')
+    assert load_generator(tmp_path / "old.keras").growth is None
 
 
 @pytest.mark.parametrize("content", ["torn {", "[]", '{"resolution": 8}', '{"resolution": "x", "fade": 1}'])
 def test_a_damaged_note_of_growth(tmp_path, content):
     path = tmp_path / "copy.keras"
-    tiny_generator().save(path)
-    with zipfile.ZipFile(path, "a") as file:
-        file.writestr("growth.json", content)
-    with pytest.raises(ValueError, match=r"^growth\.json in .*copy\.keras is damaged \(\w+\); give another file\.$"):
-        open_target(find_targets(path)[0])
+    note_growth(path, content)
+    with pytest.raises(ValueError, match=r"^growth\.json in .*copy\.keras is damaged \(\w+\); give another one\.$"):
+        load_generator(path)
 
 
 @pytest.mark.parametrize("source", ["ffhq-1024", "https://example.org/networks/faces.pkl"])
@@ -164,7 +155,7 @@ def test_a_published_network(tmp_path, monkeypatch, source):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(find, "obtain_network", lambda source, cache: Path(cache, f"{len(source)}.pkl"))
     (target,) = find_targets(source, cache_dir="elsewhere")
-    assert target == (Path("elsewhere", f"{len(source)}.pkl"), Path(), None, None, None)
+    assert target == (Path("elsewhere", f"{len(source)}.pkl"), Path(), None, None)
     Path("ffhq-1024").touch()
     assert find_targets("ffhq-1024")[0].path == Path("ffhq-1024")
 

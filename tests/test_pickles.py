@@ -240,8 +240,8 @@ def test_growth(load):
     def with_lod(lod):
         return load(Network(**state | {"variables": list((variables | {"lod": np.float32(lod)}).items())}))
 
-    assert with_lod(0).pickled_lod == 0
-    assert with_lod(1.75).pickled_lod == 1.75
+    assert with_lod(0).growth is None
+    assert with_lod(1.75).growth == (8, 0.25)
     for lod in (-0.5, 2.5, np.nan, np.inf):
         with pytest.raises(ValueError, match=r"^\S+ cannot be used: .* Its lod must be from 0 to 2; it is \S+\.$"):
             with_lod(lod)

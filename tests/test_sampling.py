@@ -133,8 +133,9 @@ def test_networks_without_noise_and_styles():
         assert_same(sampler.synthesis(w, noise, [0, 1]), reference(generator, w))
 
 
-def test_a_network_that_grows(generator):
-    sampler = Sampler(generator, growth=(8, 0.5))
+def test_a_network_that_grows(generator, monkeypatch):
+    monkeypatch.setattr(generator, "growth", (8, 0.5))
+    sampler = Sampler(generator)
     w = sampler.mapping(latents([1], 16))
     small = to_uint8_rounded(generator.synthesis(tf.constant(w), resolution=8, fade=0.5).numpy())
     assert_same(sampler.synthesis(w), small.repeat(2, axis=1).repeat(2, axis=2))

@@ -63,7 +63,7 @@ def test_options(run, tmp_path):
     options = ["--truncation-psi=-0.5", "--truncation-cutoff=2", "--noise=off", "--minibatch=1", "--precision=fp32"]
     assert make(f"--network={snapshot}", "--seeds=5,6", f"--outdir={tmp_path}", *options).startswith("2 of 2 images")
     # This snapshot was growing.
-    sampler = Sampler(load_generator(snapshot / "Gs.keras"), growth=(8, 0.5))
+    sampler = Sampler(load_generator(snapshot / "Gs.keras"))
     w = sampler.truncate(sampler.mapping(latents([5, 6], 16)), -0.5, 2)
     for seed, image in zip((5, 6), sampler.synthesis(w, "off"), strict=True):
         assert np.abs(pixels(tmp_path / f"seed{seed:04d}.png") - image).max() <= 1

@@ -27,7 +27,6 @@ from metrics.options import Options
 from metrics.rows import Progress
 from metrics.session import network_hash
 from stylegan_tf.files.find import load_generator
-from stylegan_tf.files.keras_file import read_growth
 from stylegan_tf.images import to_uint8
 
 FIRST, SECOND = "network-snapshot-000001", "network-snapshot-000002"
@@ -90,13 +89,14 @@ def test_a_line_for_each_result(folder, measured):
     ]
     assert [(line["metric"], list(line["results"])) for line in lines] == names * 2
     for number, line in enumerate(lines):
-        snapshot, kimg, growth = [(FIRST, 1.234, (8, 0.5)), (SECOND, 2.345, (8, 1.0))][number // 4]
+        snapshot, kimg, growth = [(FIRST, 1.234, (8, 0.5)), (SECOND, 2.345, None)][number // 4]
         network = folder / "run" / snapshot / "Gs.keras"
         assert all(np.isfinite(value) for value in line["results"].values())
         assert (line["network"], line["kimg"], line["dataset"]) == (str(network), kimg, "tiny")
         assert (line["samples"], line["seed"], line["mirror"]) == (40, 0, True)
         assert 0 <= line["seconds"] < 100
-        assert line["network_sha256"] == network_hash(load_generator(network), growth)
+        generator = load_generator(network)
+        assert generator.growth == growth and line["network_sha256"] == network_hash(generator)
         if line["metric"] == "ls":
             assert len(line["details"]["z"]) == len(line["details"]["w"]) == 3
             assert (line["dataset_sha256"], line["features_sha256"]) == (None, each)
@@ -150,9 +150,9 @@ def test_networks_that_grow_are_measured_as_they_are(folder, measured):
     dataset = MultiResolutionDataset(folder / "data" / "tiny")
     options = Options(num_samples=40, minibatch=16, mirror=True, cache_dir=str(folder / "cache"))
     value = records(folder / "run")[0]["results"]["fd40"]
-    growing, grown = (
-        METRICS["fd_classifier"](generator, dataset, growth, options)["fd40"] for growth in ((8, 0.5), None)
-    )
+    growing = METRICS["fd_classifier"](generator, dataset, options)["fd40"]
+    generator.growth = None
+    grown = METRICS["fd_classifier"](generator, dataset, options)["fd40"]
     assert growing == pytest.approx(value, rel=1e-4)
     assert grown != pytest.approx(value, rel=1e-2)
 
@@ -446,7 +446,7 @@ def test_snapshots_are_measured_in_training(tmp_path, monkeypatch):
     # The door finds the same, of a network that still shows 4x4.
     snapshot = run_dir / "network-snapshot-000000"
     assert json.loads((snapshot / "training.json").read_text())["resolution"] == 4
-    assert read_growth(snapshot / "G.keras") == read_growth(snapshot / "Gs.keras") == (4, 1.0)
+    assert [load_generator(snapshot / f"{name}.keras").growth for name in ("G", "Gs")] == [(4, 1.0)] * 2
     measure(f"--network={run_dir}", "--metric=fd_classifier")
     assert records(run_dir)[0]["results"] == {"fd50": pytest.approx(value, rel=1e-4)}
 

@@ -631,7 +631,7 @@ def test_metrics_of_snapshots(tiny, tmp_path, monkeypatch):
     seen = []
 
     def fid(session, network, count):
-        assert session.growth == (4, 1.0) and not session.options.mirror
+        assert session.generator.growth == (4, 1.0) and not session.options.mirror
         seen.append(network)
         return Result({"fid50k": 10.0 + len(seen)})
 

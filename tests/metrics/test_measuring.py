@@ -24,7 +24,6 @@ from metrics.options import Options
 from metrics.samples import Purpose, Samples
 from stylegan_tf.perception import weights
 from stylegan_tf.perception.lpips import LPIPS
-from stylegan_tf.pictures.sampler import Grown
 from stylegan_tf.runtime.draws import uniform
 
 SIDE, REALS, PATHS, LABELLED = 16, 50, 24, 120
@@ -82,7 +81,7 @@ class Draws(NamedTuple):
 
 @pytest.fixture(scope="module")
 def draws(generator):
-    samples = Samples(Grown(generator, SIDE, 1.0), None, seed=0)
+    samples = Samples(generator, None, seed=0)
 
     @tf.function
     def draw(indices):

@@ -6,11 +6,11 @@ import tensorflow as tf
 from tiny_generators import tiny_generator
 
 from metrics.samples import Purpose, Samples
-from stylegan_tf.pictures.sampler import Grown
 
 
 def samples_of(generator, seed=0, labels=None, resolution=None, fade=1.0):
-    return Samples(Grown(generator, resolution or generator.resolution, fade), labels, seed)
+    generator.growth = resolution and (resolution, fade)
+    return Samples(generator, labels, seed)
 
 
 def indices(*values):

@@ -1,11 +1,13 @@
 """Our networks, built from what a reference vector says about the reference's."""
 
-from stylegan_tf.files.official import CLASSES, behaviour_arguments, load_variables
+from stylegan_tf.files.official import behaviour_arguments, load_variables
+from stylegan_tf.networks.families import official_function
 
 
 def build(func, static_kwargs):
     """The network that the reference's function makes of these arguments, freshly initialised."""
-    return CLASSES[func](**{name: value for name, value in static_kwargs.items() if name not in behaviour_arguments})
+    _, cls = official_function(func)
+    return cls(**{name: value for name, value in static_kwargs.items() if name not in behaviour_arguments})
 
 
 def load(vector, func, static_kwargs, prefix):
