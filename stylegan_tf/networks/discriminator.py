@@ -39,6 +39,8 @@ class Discriminator(BaseDiscriminator):
         Karras et al., 2017, Table 2; Karras et al., 2018, section 2.
     """
 
+    meaning = ("use_wscale",)
+
     def __init__(
         self,
         resolution=1024,

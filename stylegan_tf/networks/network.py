@@ -19,7 +19,7 @@ class Network(FullPrecision, keras.Model):
         keras_arguments: {keyword: value} of those of Keras, such as name and dtype.
     """
 
-    meaning = ("use_wscale",)
+    meaning = ()
 
     def __new__(cls, *args, **kwargs):
         network = super().__new__(cls, *args, **kwargs)
