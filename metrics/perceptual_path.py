@@ -28,7 +28,7 @@ def path_distances(generator, lpips, z0, z1, t, labels=None, noise=None, *, spac
     """Perceptual distances of the images at `t` and at `t` + epsilon on N paths, over epsilon squared.
 
     Args:
-        generator: `Generator` or `ProGANGenerator`. It does not truncate.
+        generator: A generator of any family. It does not truncate.
         lpips: Function of two batches of images, float [N, H, W, C] in [0, 255], that gives [N] distances.
         z0, z1: Both ends of the paths, [N, latent_size], standard normal.
         t: Where on the paths, [N], in [0, 1].
