@@ -143,8 +143,6 @@ class ToySynthesis(BaseSynthesis):
 class ToyGenerator(BaseGenerator):
     """w is z."""
 
-    grows = False
-
     def __init__(self, resolution=4, num_channels=1, label_size=0, latent_size=4, **kwargs):
         super().__init__(**kwargs)
         self.label_size, self.latent_size = label_size, latent_size
@@ -160,7 +158,6 @@ class ToyGenerator(BaseGenerator):
 class ToyDiscriminator(BaseDiscriminator):
     """The score is a linear function of the pixels."""
 
-    grows = False
     mbstd_group_size = 0
 
     def __init__(self, resolution=4, num_channels=1, label_size=0, **kwargs):

@@ -79,6 +79,7 @@ KEYWORDS = [
         "fused_scale": True,
         "normalize_latents": False,
         "use_wscale": False,
+        "growth": (8, 0.25),
     }.items()],
     *[(Discriminator, SMALL_D, keyword, value) for keyword, value in {
         "resolution": 8,
@@ -283,8 +284,8 @@ REFUSALS = [
         )
         for size in (12, 32)
     ],
-    (lambda: Generator(**SMALL_G)(normal(2, 8), truncation_psi=[0.5] * 5), r"one number or 6, .* shape \(5,\)"),
-    (lambda: Generator(**SMALL_G)(normal(2, 8), truncation_psi=[[0.5] * 6]), r"one number or 6, .* shape \(1, 6\)"),
+    (lambda: Generator(**SMALL_G)(normal(2, 8), truncation_psi=[0.5] * 5), r"one number, 6 .* shape \(5,\)"),
+    (lambda: Generator(**SMALL_G)(normal(2, 8), truncation_psi=[[0.5] * 5]), r"one number, 6 .* shape \(1, 5\)"),
     (lambda: Discriminator(**SMALL_D, mbstd_num_features=3), "must divide the .* feature maps at 4x4; received 3"),
     (lambda: EqualizedConv2D(3, 2), "kernel_size must be odd; received 2"),
     (lambda: EqualizedConv2D(3, 3, resample="left"), 'resample must be None, "up" or "down"; received \'left\''),

@@ -40,6 +40,7 @@ class Discriminator(BaseDiscriminator):
     """
 
     meaning = ("use_wscale",)
+    grows = True
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 import keras
 
-from stylegan_tf.networks.interface import BaseGenerator
+from stylegan_tf.networks.interface import GrowingGenerator
 from stylegan_tf.networks.mapping import MappingNetwork
 from stylegan_tf.networks.network import takes_keywords_of
 from stylegan_tf.networks.synthesis import SynthesisNetwork
@@ -10,7 +10,7 @@ from stylegan_tf.networks.synthesis import SynthesisNetwork
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
 @takes_keywords_of(SynthesisNetwork, MappingNetwork, without=("dlatent_broadcast", "pixelnorm_epsilon"))
-class Generator(BaseGenerator):
+class Generator(GrowingGenerator):
     """Style-based generator: z -> w -> image.
 
     Args:

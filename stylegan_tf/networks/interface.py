@@ -16,10 +16,12 @@ class BaseGenerator(Network):
 
     Attributes:
         latent_size, label_size: Lengths of z and of a label; a label_size of 0 is without conditioning.
-        grows: Whether it can be grown: whether `synthesis` takes `resolution` and `fade`.
+        grows: Whether it can be grown, as a `GrowingGenerator`.
+        growth: (resolution, fade) of its newest block; None once it is grown.
     """
 
-    grows = True
+    grows = False
+    growth = None
 
     def build(self, z_shape):
         # Running average of w over training, the centre of the truncation trick; the trainer updates it.
@@ -62,16 +64,6 @@ class BaseGenerator(Network):
         """The stored noise images, variables of `noise_shapes`."""
         return self.synthesis.noise_images
 
-    @property
-    def growth(self):
-        """(resolution, fade) of its newest block; None once it is grown."""
-        return self.synthesis.growth
-
-    @growth.setter
-    def growth(self, growth):
-        self.synthesis.growth = growth
-        self.arguments["growth"] = self.synthesis.growth
-
     def layers_at(self, resolution):
         """Number of layers, the first ones, that images of this side take styles from."""
         return self.synthesis.layers_at(resolution)
@@ -113,17 +105,36 @@ class BaseGenerator(Network):
         """
         return ops.where((ops.arange(self.num_layers) < cutoff)[None, :, None], w, w2)
 
-    def call(self, z, labels=None, truncation_psi=0.7, truncation_cutoff=8, noise=None, **growth):
+    def call(self, z, labels=None, truncation_psi=0.7, truncation_cutoff=8, noise=None):
+        return self.synthesis(self.truncate(self.mapping(z, labels), truncation_psi, truncation_cutoff), noise=noise)
+
+
+class GrowingGenerator(BaseGenerator):
+    """A generator whose `synthesis` takes `resolution` and `fade`, runs only the blocks that they ask for, and has a
+    keyword `growth` that says how far it has grown."""
+
+    grows = True
+
+    @property
+    def growth(self):
+        return self.synthesis.growth
+
+    @growth.setter
+    def growth(self, growth):
+        self.synthesis.growth = growth
+        self.arguments["growth"] = self.synthesis.growth
+
+    def call(self, z, labels=None, truncation_psi=0.7, truncation_cutoff=8, noise=None, resolution=None, fade=None):
         w = self.truncate(self.mapping(z, labels), truncation_psi, truncation_cutoff)
-        return self.synthesis(w, noise=noise, **growth)
+        return self.synthesis(w, noise=noise, resolution=resolution, fade=fade)
 
 
 class BaseSynthesis(Network):
     """w, noise -> image: what every synthesis network says of itself.
 
     Call arguments are w, [N, num_layers, dlatent_size]; noise, a list like `noise_shapes` or None for the stored
-    images; and, where it grows, resolution and fade. Without the last two, it makes images of the full resolution: as
-    far as it has grown, enlarged.
+    images; and, of a `GrowingGenerator`, resolution and fade. Without the last two, it makes images of the full
+    resolution: as far as it has grown, enlarged.
 
     Attributes:
         resolution, num_channels, dlatent_size, num_layers, noise_shapes, noise_images: See `BaseGenerator`.
@@ -149,7 +160,7 @@ class BaseDiscriminator(Network):
         grows: Whether it takes `fade`.
     """
 
-    grows = True
+    grows = False
 
 
 def growth_arguments(network, **growth):

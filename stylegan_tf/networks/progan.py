@@ -5,13 +5,13 @@ from keras import ops
 
 from stylegan_tf.layers import PixelNorm, downsample
 from stylegan_tf.networks.discriminator import Discriminator
-from stylegan_tf.networks.interface import BaseGenerator
+from stylegan_tf.networks.interface import GrowingGenerator
 from stylegan_tf.networks.network import checked_labels, feature_maps, is_fused
 from stylegan_tf.networks.synthesis import SynthesisNetwork
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
-class ProGANGenerator(BaseGenerator):
+class ProGANGenerator(GrowingGenerator):
     """Progressive GAN's generator: z, normalised, is the input of the first layer and of no other.
 
     It is used as `Generator` is: w, [N, 1, latent_size + label_size], is the normalised input of the first layer, and
@@ -99,8 +99,8 @@ class ProGANGenerator(BaseGenerator):
             w = self.normalize(w)
         return w[:, None, :]
 
-    def call(self, z, labels=None, truncation_psi=None, truncation_cutoff=None, noise=None, **growth):
-        return super().call(z, labels, truncation_psi, truncation_cutoff, noise, **growth)
+    def call(self, z, labels=None, truncation_psi=None, truncation_cutoff=None, noise=None, resolution=None, fade=None):
+        return super().call(z, labels, truncation_psi, truncation_cutoff, noise, resolution, fade)
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
