@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 
-from dnnlib.files import atomic_folder
+from dnnlib.files import atomic_folder, remove_partial
 from stylegan_tf.files.keras_file import write_growth
 from stylegan_tf.recipes.settings import to_dict
 
@@ -19,6 +19,7 @@ def save_snapshot(run_dir, models, progress, phase, config):
         config: TrainingConfig.
     """
     path = run_dir / f"network-snapshot-{progress.images_seen // 1000:06d}"
+    remove_partial(run_dir, "network-snapshot-*")
     with atomic_folder(path) as folder:
         for network in (models.G, models.D, models.Gs):
             file = folder / f"{network.name}.keras"
