@@ -1,17 +1,30 @@
 """Files and folders that are either complete or not there."""
 
 import contextlib
+import errno
+import functools
+import glob
 import os
+import re
+import secrets
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from filelock import Timeout
+
+# Seconds without a change after which a temporary file or folder belongs to no writer any more.
+_ABANDONED = 24 * 3600
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.partial(\.[^.]+)?")
 
 
 @contextlib.contextmanager
 def atomic_file(path, durable=False):
     """Yields a temporary path beside `path`, which takes its place when the block ends without an exception.
+
+    Every writer has a temporary path of its own: of several that write the same file at a time, the last one's stays.
+    What killed processes have left in the folder is removed when it has not changed for a day.
 
     Args:
         path: The file to be written or replaced.
@@ -19,7 +32,8 @@ def atomic_file(path, durable=False):
             one or the new one. It takes milliseconds, which are too much for thousands of small files.
     """
     path = Path(path)
-    temporary = partial_file(path)
+    _remove_abandoned(path.parent)
+    temporary = path.with_name(f".{path.stem}.{_token()}.partial{path.suffix}")
     try:
         yield temporary
         if durable:
@@ -31,35 +45,40 @@ def atomic_file(path, durable=False):
         temporary.unlink(missing_ok=True)
 
 
-def partial_file(path):
-    """Where `atomic_file` writes; a killed process leaves it behind."""
-    return path.with_name(f".{path.stem}.partial{path.suffix}")
-
-
 @contextlib.contextmanager
 def atomic_folder(path):
     """Yields a new temporary folder beside `path`, which replaces it when the block ends without an exception.
 
     The files have reached the disk then. Two folders cannot trade places at once: a process that is killed just between
-    the two renames leaves no `path`, but the old folder as .NAME.old and the new one as .NAME.partial.
+    the two renames leaves no `path`, but the old folder as .NAME.TOKEN.old, which the next writer of `path` removes.
+    Several writers at a time, and what else killed ones leave: as in `atomic_file`.
     """
     path = Path(path)
-    temporary, old = path.with_name(f".{path.name}.partial"), path.with_name(f".{path.name}.old")
-    shutil.rmtree(temporary, ignore_errors=True)
+    _remove_abandoned(path.parent)
+    temporary = path.with_name(f".{path.name}.{_token()}.partial")
     temporary.mkdir(parents=True)
     try:
         yield temporary
         for item in temporary.rglob("*"):
             if item.is_file():
                 _sync(item)
-        shutil.rmtree(old, ignore_errors=True)
-        if path.exists():
-            path.rename(old)
-        temporary.rename(path)
+        _take_the_place(temporary, path)
         _sync_folder(path.parent)
-        shutil.rmtree(old, ignore_errors=True)
+        for old in path.parent.glob(f".{glob.escape(path.name)}.*.old"):
+            shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_partial(folder, name):
+    """Removes what killed processes have left of files and folders that only this process writes.
+
+    Args:
+        folder: Where they would have been.
+        name: What they would have been called, a pattern such as "checkpoint-*".
+    """
+    for left_over in Path(folder).glob(f".{name}.partial*"):
+        _remove(left_over)
 
 
 @contextlib.contextmanager
@@ -102,6 +121,42 @@ def acquired(lock, what):
     except Timeout:
         print(f"Waiting for another process, which is {what}.", file=sys.stderr, flush=True)
         return lock.acquire()
+
+
+def _take_the_place(temporary, path):
+    """Renames a folder to `path`, and the one that is there to .NAME.TOKEN.old."""
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(path.with_name(f".{path.name}.{_token()}.old"))
+        try:
+            temporary.rename(path)
+            return
+        except OSError as error:
+            # Another writer has put its folder there between the two renames.
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+
+
+def _token():
+    """What makes a temporary name this writer's own."""
+    return secrets.token_hex(4)
+
+
+@functools.lru_cache(maxsize=1000)
+def _remove_abandoned(folder):
+    """Removes temporary files and folders that have not changed for a day; once a process, as that lists the folder."""
+    with contextlib.suppress(OSError):
+        for path in list(folder.iterdir()):
+            if _TEMPORARY.fullmatch(path.name) and path.stat().st_mtime < time.time() - _ABANDONED:
+                _remove(path)
+
+
+def _remove(path):
+    """Removes a file or folder; another process may do the same."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _partial(path):

@@ -2,6 +2,10 @@
 
 import json
 
+from filelock import FileLock
+
+from dnnlib.files import acquired
+
 
 def read_records(path, keys):
     """The records with these keys in a .jsonl file, oldest first; torn and foreign lines are passed over.
@@ -25,8 +29,13 @@ def read_records(path, keys):
 
 
 def append_record(path, record):
-    """Appends one line, in the place of a last one that a killed process did not finish."""
-    with path.open("a+b") as file:
+    """Appends one line, in the place of a last one that a killed process did not finish.
+
+    Processes that append to the same file wait for one another; .NAME.lock is what they wait at.
+    """
+    line = json.dumps(record, allow_nan=False).encode() + b"\n"
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    with acquired(lock, f"writing {path}"), path.open("a+b") as file:
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
-        file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
+        file.write(line)

@@ -138,12 +138,13 @@ def open_fitting(request, generator):
 def measure(request, target, session):
     """Measures one network; returns {result: value}."""
     path = request.outdir / RESULTS
-    known = {record["key"]: record for record in read_records(path, {"key", "results", "seconds"})}
     chosen = {name: metrics.METRICS[name] for name in request.names}
     opened = open_networks(chosen.values(), session)
     values = {}
     for name, network in zip(chosen, opened, strict=True):
         facts = identity(name, chosen[name], network, session)
+        # Read for each metric, as another process may have measured meanwhile.
+        known = {record["key"]: record for record in read_records(path, {"key", "results", "seconds"})}
         record = known.get(digest(facts))
         if record:
             click.echo(f"{target.path}: {name} is known from {path}.")

@@ -1,11 +1,20 @@
 """Helpers of dnnlib: files and folders that are whole or not there, numbered run folders."""
 
+import os
 import pathlib
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dnnlib.files import atomic_file, atomic_folder
+from dnnlib.files import atomic_file, atomic_folder, remove_partial
+from dnnlib.json_lines import read_records
 from dnnlib.run_dir import create_run_dir, find_run_dir, run_dirs
+
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 def contents(folder):
@@ -71,14 +80,106 @@ def test_atomic_folder_keeps_the_old_one(tmp_path, error):
     assert contents(tmp_path) == {"snapshot": None, "snapshot/G.keras": "old"}
 
 
-def test_atomic_folder_after_a_killed_process(tmp_path):
-    with atomic_folder(tmp_path / "snapshot") as temporary:
-        left_over = temporary
-    left_over.mkdir()
-    (left_over / "D.keras").write_text("half of")
-    with atomic_folder(tmp_path / "snapshot") as temporary:
-        (temporary / "G.keras").write_text("new")
-    assert contents(tmp_path) == {"snapshot": None, "snapshot/G.keras": "new"}
+def test_writers_of_one_file_do_not_mix(tmp_path):
+    path = tmp_path / "features.npz"
+    with atomic_file(path) as first, first.open("wb") as first_file:
+        first_file.write(b"first, ")
+        with atomic_file(path) as second, second.open("wb") as second_file:
+            second_file.write(b"second")
+        assert path.read_bytes() == b"second"
+        first_file.write(b"to its end")
+        first_file.flush()
+    assert path.read_bytes() == b"first, to its end"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writers_of_one_folder_do_not_mix(tmp_path):
+    path = tmp_path / "best"
+    path.mkdir()
+    with atomic_folder(path) as first:
+        (first / "first").write_text("1")
+        with atomic_folder(path) as second:
+            (second / "second").write_text("2")
+        assert contents(path) == {"second": "2"}
+    assert contents(tmp_path) == {"best": None, "best/first": "1"}
+
+
+def test_a_folder_that_comes_between_the_renames(tmp_path, monkeypatch):
+    """What another writer has just put there is replaced as well."""
+    path, rename = tmp_path / "best", pathlib.Path.rename
+
+    def with_a_neighbour(source, target):
+        if target == path and not path.exists():
+            monkeypatch.undo()
+            (path / "below").mkdir(parents=True)
+        return rename(source, target)
+
+    monkeypatch.setattr(pathlib.Path, "rename", with_a_neighbour)
+    with atomic_folder(path) as folder:
+        (folder / "ours").write_text("1")
+    assert contents(tmp_path) == {"best": None, "best/ours": "1"}
+
+
+def run_python(code, *arguments):
+    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT).returncode
+
+
+KILLED = """
+import os, signal, sys
+from dnnlib import files
+with files.{writer}(sys.argv[1]) as temporary:
+    {write}
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(
+    ("writer", "write"),
+    [("atomic_file", "temporary.write_text('half of')"), ("atomic_folder", "(temporary / 'D').write_text('half of')")],
+)
+def test_what_a_killed_process_leaves(tmp_path, writer, write):
+    """It is hidden, in nobody's way, and removed by the first process that writes there a day later."""
+    assert run_python(KILLED.format(writer=writer, write=write), tmp_path / "fid.npz") == -signal.SIGKILL
+    (left_over,) = tmp_path.iterdir()
+    assert left_over.name.startswith(".fid.")
+    foreign = tmp_path / ".notes.partial.txt"
+    foreign.write_text("the user's own")
+    write_another = "import sys; from dnnlib import files\nwith files.atomic_file(sys.argv[1]) as t: t.touch()"
+    assert run_python(write_another, tmp_path / "other") == 0
+    assert left_over.exists()
+    for path in (left_over, foreign):
+        os.utime(path, (time.time() - 25 * 3600,) * 2)
+    assert run_python(write_another, tmp_path / "other") == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".notes.partial.txt", "other"]
+
+
+def test_remove_partial(tmp_path):
+    for name in ("checkpoint-000001.npz", "checkpoint-000002.npz", "config.json"):
+        (tmp_path / name).touch()
+        with atomic_file(tmp_path / name) as temporary:
+            left_over = temporary
+            temporary.touch()
+        left_over.touch()
+    remove_partial(tmp_path, "checkpoint-*")
+    kept = [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+    assert len(kept) == 1 and kept[0].startswith(".config.")
+
+
+def test_records_of_several_processes(tmp_path):
+    """None is lost, although each of them puts away a torn line before it writes."""
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"torn": ')
+    code = """
+import pathlib, sys
+from dnnlib.json_lines import append_record
+for number in range(200):
+    append_record(pathlib.Path(sys.argv[1]), {"key": f"{sys.argv[2]}-{number}", "long": "x" * 5000})
+"""
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda writer: run_python(code, path, writer), range(4))) == [0] * 4
+    assert len(path.read_text().splitlines()) == 800
+    found = {record["key"] for record in read_records(path, {"key", "long"})}
+    assert found == {f"{writer}-{number}" for writer in range(4) for number in range(200)}
 
 
 def test_run_dirs_are_numbered(tmp_path):

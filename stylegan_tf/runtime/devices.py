@@ -11,7 +11,9 @@ def count_gpus():
 
 
 def make_strategy(num_gpus, hosts):
-    """Returns the strategy of a run; call it before any other operation of TensorFlow's.
+    """Returns the strategy of a run, and hides the other GPUs: TensorFlow would take memory of all that it sees.
+
+    Call it before any other operation of TensorFlow's: GPUs that this process has already opened stay open.
 
     Several hosts wait here until all of them have started, in which time Ctrl-C ends them, but SIGTERM does not.
 
@@ -29,8 +31,7 @@ def make_strategy(num_gpus, hosts):
     available = tf.config.list_physical_devices("GPU")
     if num_gpus > len(available):
         raise ValueError(f"--num-gpus={num_gpus} is more than the {len(available)} GPUs that TensorFlow finds here.")
-    for gpu in available:
-        tf.config.experimental.set_memory_growth(gpu, True)
+    _hide_gpus_after(num_gpus, available)
     if hosts.count == 1:
         return tf.distribute.MirroredStrategy([f"/gpu:{i}" for i in range(num_gpus)] or ["/cpu:0"])
     print(f"Host {hosts.index} of {hosts.count} waits for the others: {', '.join(hosts.addresses)}.", flush=True)
@@ -54,6 +55,21 @@ def make_strategy(num_gpus, hosts):
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)  # TensorFlow has put in its own for SIGTERM, which ends nothing
+
+
+def _hide_gpus_after(num_gpus, available):
+    """Leaves the first GPUs to TensorFlow; ValueError if it already runs with fewer."""
+    try:
+        tf.config.set_visible_devices(available[:num_gpus], "GPU")
+        for gpu in available[:num_gpus]:
+            tf.config.experimental.set_memory_growth(gpu, True)
+    except RuntimeError:  # it already runs
+        opened = len(tf.config.list_logical_devices("GPU"))
+        if opened < num_gpus:
+            raise ValueError(
+                f"--num-gpus={num_gpus} is more than the {opened} GPUs that TensorFlow has already opened in this "
+                "process; start a new one."
+            ) from None
 
 
 def host_stream(strategy, hosts, num_gpus, pipeline):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dnnlib.files import atomic_file, partial_file
+from dnnlib.files import atomic_file, remove_partial
 
 # What reading a damaged file can end in: errors of the disk, of the ZIP format and of what is in it.
 DAMAGE = (OSError, EOFError, LookupError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error)
@@ -63,8 +63,7 @@ def save_checkpoint(run_dir, variables, progress, keep=3, hours=1.0):
     """
     run_dir = Path(run_dir)
     path = run_dir / f"checkpoint-{progress.images_seen // 1000:06d}.npz"
-    for left_over in run_dir.glob(partial_file(Path("checkpoint-*.npz")).name):  # by a process that was killed
-        left_over.unlink(missing_ok=True)
+    remove_partial(run_dir, "checkpoint-*")
     with atomic_file(path, durable=True) as temporary, open(temporary, "wb") as file:
         np.savez(
             file,

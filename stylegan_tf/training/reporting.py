@@ -161,7 +161,7 @@ def tick_line(progress, phase, values, timing, penalty):
 
 def peak_memory_gb():
     """Largest memory use so far: of the first GPU, or of this process where there is none."""
-    if tf.config.list_physical_devices("GPU"):
+    if tf.config.list_logical_devices("GPU"):
         return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 

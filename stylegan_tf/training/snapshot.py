@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 
-from dnnlib.files import atomic_folder
+from dnnlib.files import atomic_folder, remove_partial
 from stylegan_tf.recipes.settings import to_dict
 
 
@@ -18,6 +18,7 @@ def save_snapshot(run_dir, models, progress, phase, config):
         config: TrainingConfig.
     """
     path = run_dir / f"network-snapshot-{progress.images_seen // 1000:06d}"
+    remove_partial(run_dir, "network-snapshot-*")
     with atomic_folder(path) as folder:
         for network in (models.G, models.D, models.Gs):
             if network is not models.D and network.grows:

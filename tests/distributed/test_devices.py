@@ -10,6 +10,7 @@ from stylegan_tf.runtime import agreement, devices
 from stylegan_tf.runtime.agreement import HostLost, watch
 from stylegan_tf.runtime.devices import make_strategy
 from stylegan_tf.runtime.hosts import Hosts, expand_nodes, expand_tasks, find_hosts
+from stylegan_tf.training.reporting import peak_memory_gb
 
 STEP = {
     "SLURM_PROCID": "3",
@@ -129,6 +130,48 @@ def test_too_many_gpus():
     for hosts in (Hosts(), TWO):
         with pytest.raises(ValueError, match=rf"--num-gpus={found + 1} is more than the {found} GPUs"):
             make_strategy(found + 1, hosts)
+
+
+@pytest.fixture
+def eight_gpus(monkeypatch):
+    """What TensorFlow is told about the eight GPUs that it seems to find."""
+    told = {"set_memory_growth": []}
+    gpus = [tf.config.PhysicalDevice(f"/physical_device:GPU:{number}", "GPU") for number in range(8)]
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.setattr(
+        tf.config, "set_visible_devices", lambda seen, kind: told.update(seen=[gpu.name[-1] for gpu in seen], kind=kind)
+    )
+    monkeypatch.setattr(
+        tf.config.experimental, "set_memory_growth", lambda gpu, _: told["set_memory_growth"].append(gpu.name[-1])
+    )
+    monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda devices: devices)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("num_gpus", "devices"), [(0, ["/cpu:0"]), (1, ["/gpu:0"]), (8, [f"/gpu:{number}" for number in range(8)])]
+)
+def test_other_gpus_are_hidden(eight_gpus, num_gpus, devices):
+    assert make_strategy(num_gpus, Hosts()) == devices
+    used = [str(number) for number in range(num_gpus)]
+    assert eight_gpus == {"seen": used, "kind": "GPU", "set_memory_growth": used}
+
+
+def test_memory_of_a_run_that_uses_no_gpu(eight_gpus):
+    assert 0.05 < peak_memory_gb() < 100
+
+
+def test_gpus_of_a_process_where_tensorflow_runs(eight_gpus, monkeypatch):
+    """Those that it has opened can be used, and no others."""
+
+    def refuse(*_):
+        raise RuntimeError("Visible devices cannot be modified after being initialized")
+
+    monkeypatch.setattr(tf.config, "set_visible_devices", refuse)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind] * 2)
+    assert make_strategy(1, Hosts()) == ["/gpu:0"]
+    with pytest.raises(ValueError, match=r"--num-gpus=3 is more than the 2 GPUs .* already opened in this process"):
+        make_strategy(3, Hosts())
 
 
 def test_one_host_on_the_cpu():

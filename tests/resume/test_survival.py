@@ -25,16 +25,21 @@ def wait_for(condition, process):
     return value
 
 
-def stopped_in_mid_save(process, partial):
-    """Whether the process is stopped (SIGSTOP) while its file `partial` is there; it goes on if that came too late."""
-    if not partial.exists():
+def stopped_in_mid_save(process, run_dir, name):
+    """Whether the process is stopped (SIGSTOP) while it writes such a file; it goes on if that came too late."""
+    if not partial(run_dir, name):
         return False
     process.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-    if partial.exists():
+    if partial(run_dir, name):
         return True
     process.send_signal(signal.SIGCONT)
     return False
+
+
+def partial(run_dir, name):
+    """What is there of the files that are being written, or that a killed process was writing."""
+    return list(run_dir.glob(f".{name}.partial*"))
 
 
 def kill(process):
@@ -77,10 +82,9 @@ def runs(folder):
     kill(process)
 
     process = start(command)
-    partial = run_dir / ".checkpoint-000002.partial.npz"
-    wait_for(lambda: stopped_in_mid_save(process, partial), process)
+    wait_for(lambda: stopped_in_mid_save(process, run_dir, "checkpoint-000002*"), process)
     kill(process)
-    assert partial.exists()
+    assert partial(run_dir, "checkpoint-000002*")
 
     newest = run_dir / "checkpoint-000001.npz"
     whole = newest.read_bytes()
