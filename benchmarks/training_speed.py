@@ -20,8 +20,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import click
 import numpy as np
 import tensorflow as tf
-from convolutions import best_rate, count_flops, profile_calls
 
+from benchmarks.convolutions import best_rate, count_flops, profile_calls
 from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter
 from stylegan_tf.recipes.settings import ScheduleConfig, TrainingConfig
 from stylegan_tf.runtime.devices import count_gpus
