@@ -18,8 +18,8 @@ def load(source, *, cache_dir="cache", dtype="float32"):
         dtype: Keras dtype policy to compute in, whatever the file's is.
 
     Returns:
-        A generator: latents z [N, latent_size] -> images [N, R, R, C], nominally in [-1, 1]. One that has not finished
-        growing has all its blocks, also those that are not trained yet.
+        A generator: latents z [N, latent_size] -> images [N, R, R, C], nominally in [-1, 1]. Of one that has not
+        finished growing, they are those of its newest block, enlarged.
 
     Raises:
         ValueError: There is no such network, its file is damaged, or it is no generator.

@@ -190,6 +190,13 @@ def test_wrong_verbs_and_options(arguments):
 # stylegan_tf.load
 
 
+def test_a_growing_network_is_loaded_as_it_is(tmp_path):
+    tiny_generator(growth=(4, 1.0)).save(tmp_path / "Gs.keras")
+    images = np.asarray(stylegan_tf.load(tmp_path / "Gs.keras")(latents([5], 16)))
+    newest = tiny_generator()(latents([5], 16), resolution=4)
+    np.testing.assert_allclose(images, np.repeat(np.repeat(newest, 2, axis=1), 2, axis=2), atol=1e-5)
+
+
 def test_load(network, tmp_path):
     images = stylegan_tf.load(str(network))(latents([5], 16))
     np.testing.assert_allclose(images, tiny_generator()(latents([5], 16)), atol=1e-5)
