@@ -136,10 +136,12 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
             click.echo(json.dumps(to_dict(run_config) | {"paper": paper_fid(run_config)}, indent=2))
             return
         options = options_of(run_config.dataset, run_config.mirror)
-        metrics = {name: partial(metric, options=options) for name, metric in METRICS.items()}
+        opened = {}  # networks that look at images, for the whole run
+        metrics = {name: partial(metric, options=options, opened=opened) for name, metric in METRICS.items()}
         trainer = Trainer(run_config, run_dir, metrics, profile, wandb)
         if hosts.chief:
-            check_metrics([METRICS[name] for name in run_config.metrics], trainer.models.Gs, trainer.data, options)
+            chosen = [METRICS[name] for name in run_config.metrics]
+            check_metrics(chosen, trainer.models.Gs, trainer.data, options, opened)
         trainer.run(outdir)
     except HostLost as error:
         click.echo(error, err=True)

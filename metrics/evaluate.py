@@ -114,12 +114,12 @@ def evaluate(request):
     # As in training with fp32, the default: path lengths are differences in the seventh digit.
     tf.config.experimental.enable_tensor_float_32_execution(False)
     strategy = make_strategy(request.num_gpus, Hosts())
-    rows = []
+    rows, opened = [], {}
     for target in request.targets:
         with strategy.scope():
             generator = load_generator(target.path)
         dataset = open_fitting(request, generator)
-        with Session(generator, dataset, request.options) as session:
+        with Session(generator, dataset, request.options, opened) as session:
             rows.append((target.name, measure(request, target, session)))
     click.echo("\n".join(table(rows)))
 
@@ -170,7 +170,7 @@ def measure(request, target, session):
     return values
 
 
-def check_metrics(chosen, generator, dataset, options):
+def check_metrics(chosen, generator, dataset, options, opened=None):
     """Opens all that metrics need, so that what is missing is known before days of training.
 
     Args:
@@ -178,12 +178,13 @@ def check_metrics(chosen, generator, dataset, options):
         generator: Network like the ones that are to be measured.
         dataset: MultiResolutionDataset, or None.
         options: Options.
+        opened: Where the networks that look at images stay; see `Session`.
 
     Raises:
         ValueError, OSError: There are too few real images, or a network to look at images with is missing or broken.
     """
     if chosen:
-        with Session(generator, dataset, options) as session:
+        with Session(generator, dataset, options, opened=opened) as session:
             open_networks(chosen, session)
 
 

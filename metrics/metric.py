@@ -44,9 +44,9 @@ class Metric:
     usual: int | None = FID_SAMPLES
     reals: bool = True
 
-    def __call__(self, generator, dataset, options=None):
+    def __call__(self, generator, dataset, options=None, opened=None):
         """Measures; see `Session` for the arguments."""
-        with Session(generator, dataset, options) as session:
+        with Session(generator, dataset, options, opened) as session:
             self.check(session)
             return self.measure(session, session.once(self.network), self.count(session)).values
 

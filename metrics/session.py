@@ -30,6 +30,8 @@ class Session:
         generator: A generator of any family, made in the scope of the strategy whose devices are to work.
         dataset: MultiResolutionDataset of the generator's resolution, or None for metrics that need none.
         options: Options.
+        opened: A dict of what `once` has opened, which sessions of one run share: of generators with the same strategy
+            and size, with the same options and data set. None for networks of this session's own.
 
     Attributes:
         samples: Samples.
@@ -39,7 +41,7 @@ class Session:
         ValueError: The data set is of another resolution, or has other channels or labels; or the cache is foreign.
     """
 
-    def __init__(self, generator, dataset, options=None):
+    def __init__(self, generator, dataset, options=None, opened=None):
         self.options = options or Options()
         self.dataset = dataset
         if dataset is not None:
@@ -52,7 +54,7 @@ class Session:
         labels = dataset.labels if generator.label_size else None
         self.samples = Samples(generator, labels, self.options.seed)
         self.generator = generator
-        self.opened, self.tables = {}, set()
+        self.opened, self.tables = {} if opened is None else opened, set()
         self.folder = self.cache / "unfinished" / self.network_hash[:16]
         replicas = self.strategy.num_replicas_in_sync
         pixels = generator.resolution**2
@@ -70,7 +72,7 @@ class Session:
                 self.folder.rmdir()
 
     def once(self, open_network):
-        """The result of `open_network(session)`, which is called once."""
+        """The result of `open_network(session)`, which is called once in all sessions that share what is opened."""
         if open_network not in self.opened:
             self.opened[open_network] = open_network(self)
         return self.opened[open_network]

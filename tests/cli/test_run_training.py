@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import time
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -628,21 +629,33 @@ def test_run_that_starts_from_another(run_dir, tiny, tmp_path):
 
 
 def test_metrics_of_snapshots(tiny, tmp_path, monkeypatch):
-    seen = []
+    seen, opened = [], []
+
+    def open_network(session):
+        opened.append(session.need_dataset().name)
+        return opened[-1]
 
     def fid(session, network, count):
         assert session.generator.growth == (4, 1.0) and not session.options.mirror
         seen.append(network)
         return Result({"fid50k": 10.0 + len(seen)})
 
-    metric = Metric("a distance", lambda session: session.need_dataset().name, fid, reals=False)
-    monkeypatch.setattr(run_training, "METRICS", {"fid50k": metric})
-    options = ["--total-kimg=0.03", "--metrics=fid50k", "--profile=1:1", f"--outdir={tmp_path}", "--conditional"]
+    metric = Metric("a distance", open_network, fid, reals=False)
+    other = replace(metric, measure=lambda session, network, count: Result({"other": float(len(opened))}))
+    monkeypatch.setattr(run_training, "METRICS", {"fid50k": metric, "other": other})
+    options = [
+        "--total-kimg=0.03",
+        "--metrics=fid50k,other",
+        "--profile=1:1",
+        f"--outdir={tmp_path}",
+        "--conditional",
+    ]
     result = invoke(*arguments(tiny, *options, settings=["schedule.tick_kimg_base=0.016"]))
     assert result.exit_code == 0, (result.output, result.exception)
     run_dir = tmp_path / "00000-tiny-f-cpu"
     lines = [json.loads(line) for line in (run_dir / "metric-fid50k.jsonl").read_text().splitlines()]
     assert [line["results"] for line in lines] == [{"fid50k": 11.0}]  # kimg 0 and 0 are one snapshot
+    assert seen == opened == ["tiny"]  # before the run, for both metrics
     assert json.loads((run_dir / "best" / "best.json").read_text())["value"] == 11.0
     assert keras.saving.load_model(run_dir / "best" / "Gs.keras").label_size == 3
     assert read_events(run_dir)["fid50k", 16] == 11.0

@@ -11,8 +11,10 @@ from tiny_generators import Means, tiny_generator
 from tiny_training import create_dataset
 
 from datasets.tfrecords import MultiResolutionDataset
+from metrics.evaluate import check_metrics
 from metrics.features import fake_features, real_features
 from metrics.frechet import real_statistics
+from metrics.metric import Metric, Result
 from metrics.options import Options
 from metrics.session import Session, network_hash
 from stylegan_tf.runtime.replicas import count_gpus_of, distributed
@@ -134,6 +136,30 @@ def test_what_is_real_is_computed_once(tmp_path, generator, dataset):
         for actual, value in zip(real_statistics(session, again, 50), expected, strict=True):
             np.testing.assert_array_equal(actual, value)
     assert calls and not again.traced
+
+
+def test_networks_are_opened_once_a_run(tmp_path, generator, dataset):
+    """By the check before a run; all metrics of all snapshots look with the same ones then."""
+    opened, given, shared = [], options(tmp_path), {}
+
+    def open_means(session):
+        opened.append(Means())
+        return opened[-1]
+
+    def measure(session, network, count):
+        return Result({"mean": float(np.mean(fake_features(session, network, count)[:]))})
+
+    first, second = (Metric(name, open_means, measure, usual=8, reals=False) for name in ("first", "second"))
+    check_metrics([first, second], generator, dataset, given, shared)
+    results = [
+        metric(network, dataset, options=given, opened=shared)["mean"]
+        for network in (generator, tiny_generator(seed=5))
+        for metric in (first, second)
+    ]
+    assert len(opened) == 1
+    assert results[0] == results[1] != results[2] == results[3]
+    first(generator, dataset, options=given)
+    assert len(opened) == 2, "a metric on its own opens what it needs"
 
 
 def test_damaged_statistics_are_named(tmp_path, generator, dataset):
