@@ -71,6 +71,9 @@ def begin(request):
     np.random.seed()
     if request["warnings"]:
         warnings.simplefilter("error")
+        # As tests/conftest.py.
+        message = "__array__ implementation doesn't accept a copy keyword"
+        warnings.filterwarnings("ignore", message, DeprecationWarning)
 
 
 def run(arguments):

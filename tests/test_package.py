@@ -3,6 +3,7 @@
 import ast
 import importlib.metadata
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -19,8 +20,8 @@ from click.testing import CliRunner
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from PIL import Image
+from processes import ENVIRONMENT, ROOT
 from tiny_generators import tiny_generator
-from tiny_training import ENVIRONMENT, ROOT
 
 import stylegan_tf
 from dnnlib.image_files import to_uint8_rounded
@@ -88,7 +89,7 @@ def network(tmp_path_factory):
 
 def run(command, cwd):
     """What a command prints that knows nothing of the clone."""
-    environment = {key: value for key, value in ENVIRONMENT.items() if not key.startswith("PYTHON")}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")} | ENVIRONMENT
     process = subprocess.run(
         list(map(str, command)), cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
     )

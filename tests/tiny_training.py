@@ -1,18 +1,12 @@
 """The training door on networks and images that are small enough for seconds, for tests/cli and tests/resume."""
 
-import os
-import pathlib
-import subprocess
-import sys
-
 import numpy as np
+import processes
 import tensorflow as tf
 from tensorflow.core.util.event_pb2 import Event
 
 from datasets.tfrecords import MultiResolutionWriter
 
-ROOT = pathlib.Path(__file__).parents[1]
-ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
 SETTINGS = (
     "generator.fmap_base=64",
     "generator.fmap_max=8",
@@ -51,22 +45,8 @@ def arguments(folder, *more, settings=()):
 
 
 def start(arguments, **environment):
-    """Starts the door as a user would, with more in its environment; returns the process."""
-    return subprocess.Popen(
-        [sys.executable, "run_training.py", *arguments],
-        cwd=ROOT,
-        env=ENVIRONMENT | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process, timeout=300):
-    """Waits for the end of a process that should succeed; returns what it printed."""
-    output, errors = process.communicate(timeout=timeout)
-    assert process.returncode == 0, output + errors
-    return output
+    """Starts the door, with more in its environment; returns the process."""
+    return processes.start("run_training.py", *arguments, **environment)
 
 
 def read_events(run_dir):

@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import zipfile
 
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from processes import start_python
 from sklearn.datasets import load_digits
 from tiny_formats import (
     noise,
@@ -30,7 +30,6 @@ from tiny_formats import (
     write_mnist,
     write_svhn,
 )
-from tiny_training import ENVIRONMENT, ROOT
 
 import dataset_tool
 import run_training
@@ -584,15 +583,14 @@ def test_reader_that_has_seen_enough(cats, monkeypatch):
 def test_user_creates_and_trains(cats, tmp_path):
     """What the tool prints can be pasted into a shell."""
     folder = tmp_path / "my data"
-    command = ["dataset_tool.py", "create-from-images", folder / "cats", cats / "cats", "--workers=2"]
-    command = [sys.executable, *map(str, command)]
-    result = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
+    process = start_python("dataset_tool.py", "create-from-images", folder / "cats", cats / "cats", "--workers=2")
+    output, errors = process.communicate(timeout=300)
     # TensorFlow greets on this stream, whatever its log level.
-    ours = [line for line in result.stderr.splitlines() if not re.match(r"WARNING: All log messages|[IWE]\d{4} ", line)]
-    assert (result.returncode, ours) == (0, []), result.stderr
+    ours = [line for line in errors.splitlines() if not re.match(r"WARNING: All log messages|[IWE]\d{4} ", line)]
+    assert (process.returncode, ours) == (0, []), errors
     assert_holds(folder / "cats", CAT_IMAGES, CAT_LABELS, ["long", "short"])
 
-    python, door, *options = shlex.split(result.stdout.splitlines()[-1].removeprefix("Train on it: "))
+    python, door, *options = shlex.split(output.splitlines()[-1].removeprefix("Train on it: "))
     assert (python, door) == ("python", "run_training.py")
     result = CliRunner().invoke(run_training.main, [*options, "--dry-run"])
     assert result.exit_code == 0, result.output

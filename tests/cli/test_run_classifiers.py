@@ -3,13 +3,11 @@
 import json
 import re
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from tiny_training import ENVIRONMENT, ROOT, finish
+from processes import start_python
 
 import run_classifiers
 from datasets.tfrecords import MultiResolutionWriter
@@ -19,18 +17,6 @@ from metrics.attribute_classifier import classifiers_folder, load_classifiers
 def invoke(*arguments):
     """The door in this process."""
     return CliRunner().invoke(run_classifiers.main, list(map(str, arguments)))
-
-
-def start(*arguments):
-    """The door in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "run_classifiers.py", *map(str, arguments)],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 def create_dataset(folder, labels):
@@ -53,8 +39,8 @@ def digits(tmp_path_factory):
     outdir = folder / "classifiers"
     # Each takes a second or more, in which the signal arrives.
     arguments = ["--dataset=digits", f"--data-dir={folder / 'data'}", f"--outdir={outdir}", "--num-gpus=0"]
-    arguments += ["--total-kimg=4", "--minibatch=8", "--attributes=7, 0,3"]
-    process = start(*arguments)
+    arguments += ["--total-kimg=2", "--minibatch=8", "--attributes=7, 0,3"]
+    process = start_python("run_classifiers.py", *arguments)
     lines = []
     while not lines or "held-out" not in lines[-1]:
         lines.append(process.stdout.readline())
@@ -77,10 +63,11 @@ def test_interruption_keeps_what_is_finished(digits):
 def test_goes_on(digits):
     arguments, outdir, *_ = digits
     before = (outdir / "0.keras").stat().st_mtime_ns
-    output = finish(start(*arguments))
+    result = invoke(*arguments)
+    assert result.exit_code == 0, (result.output, result.exception)
     assert (outdir / "0.keras").stat().st_mtime_ns == before
-    assert re.search(r"attribute +accuracy +guessing +\(180 held-out images\)\n0 .*%\n3 .*%\n7 .*%\n$", output)
-    assert len(re.findall("are right", output)) < 3
+    assert re.search(r"attribute +accuracy +guessing +\(180 held-out images\)\n0 .*%\n3 .*%\n7 .*%\n$", result.stdout)
+    assert len(re.findall("are right", result.stdout)) < 3
     classifiers = load_classifiers(outdir, 32, 1)
     assert classifiers.names == ["0", "3", "7"]
     assert min(classifiers.accuracies) > 0.93  # guessing gives 91% at most

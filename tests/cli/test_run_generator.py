@@ -1,14 +1,11 @@
 """run_generator.py images, as users start it."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from processes import ROOT, start_python
 from tiny_generators import tiny_generator, tiny_run
-from tiny_training import ENVIRONMENT, ROOT
 
 from dnnlib.cli import Seeds
 from dnnlib.image_files import read_text, to_uint8_rounded
@@ -42,13 +39,11 @@ def pixels(path):
 
 def test_images_of_a_run(run, tmp_path):
     """In a process of its own; the newest snapshot, the defaults."""
-    command = [sys.executable, ROOT / "run_generator.py", "images", f"--network={run}", "--seeds=0-2, 33"]
-    result = subprocess.run(
-        [*command, "--outdir=pictures"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout == "4 of 4 images made; see pictures/index.html.\n"
-    assert not result.stderr
+    options = f"--network={run}", "--seeds=0-2, 33", "--outdir=pictures"
+    process = start_python(ROOT / "run_generator.py", "images", *options, cwd=tmp_path)
+    output, errors = process.communicate(timeout=300)
+    assert (process.returncode, errors) == (0, "")
+    assert output == "4 of 4 images made; see pictures/index.html.\n"
     network = run / "network-snapshot-000002" / "Gs.keras"
     sampler = Sampler(load_generator(network))
     w = sampler.truncate(sampler.mapping(latents([0, 1, 2, 33], 16)))

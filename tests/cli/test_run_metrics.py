@@ -5,16 +5,15 @@ import json
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from processes import start, start_python
 from tiny_generators import tiny_classifiers, tiny_generator, tiny_run
 from tiny_networks import normal
-from tiny_training import ENVIRONMENT, ROOT, arguments, create_dataset, read_events
+from tiny_training import arguments, create_dataset, read_events
 
 import run_metrics
 import run_training
@@ -237,19 +236,7 @@ def test_help_explains_every_option():
 # Interruption.
 
 
-def start(*arguments):
-    """The door in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "run_metrics.py", "--num-gpus=0", *map(str, arguments)],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-SAMPLES, COLUMNS = 2000, 16 + 16 + 3  # z, w, logits
+SAMPLES, COLUMNS = 300, 16 + 16 + 3  # z, w, logits
 
 
 def wait_for_rows(cache, count, process):
@@ -264,24 +251,22 @@ def wait_for_rows(cache, count, process):
         time.sleep(0.005)
 
 
-@pytest.fixture(scope="module")
-def begun(folder, tmp_path_factory):
-    """{how it shall end: (options of a measurement, its cache, the process that has begun it)}."""
-    begun = {}
-    for how, samples in (("kill", SAMPLES), ("Ctrl-C", 100_000)):
-        cache = tmp_path_factory.mktemp(how)
-        shutil.copytree(folder / "cache" / "classifiers", cache / "classifiers")
-        options = [f"--network={folder / 'run'}", "--metric=ls", f"--num-samples={samples}", "--minibatch=1"]
-        begun[how] = options, cache, start(*options, f"--cache-dir={cache}", f"--outdir={cache}")
-    yield begun
-    for _, _, process in begun.values():
+def begin(folder, cache, samples, start):
+    """(options of a measurement with a new cache, the process that has begun it, the file of its rows)."""
+    shutil.copytree(folder / "cache" / "classifiers", cache / "classifiers")
+    options = [f"--network={folder / 'run'}", "--metric=ls", f"--num-samples={samples}", "--minibatch=1"]
+    process = start("run_metrics.py", "--num-gpus=0", *options, f"--cache-dir={cache}", f"--outdir={cache}")
+    try:
+        return options, process, wait_for_rows(cache, 5, process)
+    except BaseException:
         process.kill()
         process.communicate()
+        raise
 
 
-def test_kill(begun, folder, tmp_path, monkeypatch):
-    options, cache, process = begun["kill"]
-    path = wait_for_rows(cache, 5, process)
+def test_kill(folder, tmp_path, monkeypatch):
+    cache = tmp_path / "killed"
+    options, process, path = begin(folder, cache, SAMPLES, start)
     process.kill()
     process.communicate()
     killed = path.stat().st_size // (COLUMNS * 4)
@@ -313,9 +298,10 @@ def test_kill(begun, folder, tmp_path, monkeypatch):
     assert min(whole["results"].values()) > 1.1
 
 
-def test_control_c(begun):
-    _, cache, process = begun["Ctrl-C"]
-    path = wait_for_rows(cache, 5, process)
+def test_control_c(folder, tmp_path):
+    """In a process of its own, as users start it."""
+    cache = tmp_path / "interrupted"
+    _, process, path = begin(folder, cache, 100_000, start_python)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=100)
     assert process.returncode == 130, errors
@@ -452,7 +438,7 @@ def test_snapshots_are_measured_in_training(tmp_path, monkeypatch):
 
 
 def test_digits(tmp_path, monkeypatch):
-    recipe = {"total_kimg": 1, "minibatch": 32, "learning_rate": 0.01, "fmap_base": 32, "fmap_max": 4}
+    recipe = {"total_kimg": 0.3, "minibatch": 32, "learning_rate": 0.01, "fmap_base": 32, "fmap_max": 4}
     monkeypatch.setattr(classifier_training, "RECIPES", {"digits": recipe})
     tiny_generator(resolution=32, num_channels=1).save(tmp_path / "G.keras")
     options = [f"--network={tmp_path / 'G.keras'}", "--dataset=digits", f"--data-dir={tmp_path / 'data'}"]

@@ -14,7 +14,8 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 from PIL import Image
-from tiny_training import SETTINGS, arguments, create_dataset, finish, read_events, start
+from processes import finish, start_python
+from tiny_training import SETTINGS, arguments, create_dataset, read_events, start
 
 import run_training
 from datasets.pipeline import epoch_order
@@ -70,21 +71,21 @@ def refused(tmp_path_factory):
 def digits(tmp_path_factory, refused):
     """(folder, output) of a run of 2.1 kimg that grows from 4 x 4 to 8 x 8 between 0.5 and 1.5."""
     folder = tmp_path_factory.mktemp("digits")
-    process = start(
-        [
-            "--dataset=digits",
-            "--resolution=8",
-            f"--data-dir={folder / 'data'}",
-            f"--outdir={folder / 'results'}",
-            "--num-gpus=0",
-            "--total-kimg=2.1",
-            "--minibatch=32",
-            "--snapshot-ticks=2",
-            *(f"--set={setting}" for setting in SETTINGS),
-            "--set=schedule.lod_training_kimg=0.5",
-            "--set=schedule.lod_transition_kimg=1",
-            "--set=schedule.tick_kimg_base=0.5",
-        ]
+    # As users start it; all others are forked.
+    process = start_python(
+        "run_training.py",
+        "--dataset=digits",
+        "--resolution=8",
+        f"--data-dir={folder / 'data'}",
+        f"--outdir={folder / 'results'}",
+        "--num-gpus=0",
+        "--total-kimg=2.1",
+        "--minibatch=32",
+        "--snapshot-ticks=2",
+        *(f"--set={setting}" for setting in SETTINGS),
+        "--set=schedule.lod_training_kimg=0.5",
+        "--set=schedule.lod_transition_kimg=1",
+        "--set=schedule.tick_kimg_base=0.5",
     )
     return folder, finish(process)
 

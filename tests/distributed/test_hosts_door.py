@@ -5,7 +5,8 @@ import socket
 import time
 
 import pytest
-from tiny_training import arguments, create_dataset, finish, start
+from processes import finish
+from tiny_training import arguments, create_dataset, start
 
 
 def start_hosts(folder, *options):

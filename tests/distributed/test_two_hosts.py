@@ -1,15 +1,13 @@
 """Two processes, over loopback, train as one does with the whole minibatch; one that is killed ends the other."""
 
 import json
-import os
 import pathlib
 import socket
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
+from processes import start
 
 from datasets.tfrecords import MultiResolutionWriter
 
@@ -27,12 +25,6 @@ def free_ports(count):
     return ports
 
 
-def start(part, folder, **environment):
-    command = [sys.executable, "-W", "error", str(SCRIPT), part, str(folder)]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", **environment}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 def load(path):
     with np.load(path) as file:
         return {name.replace("|", "/"): file[name] for name in file.files}
@@ -48,8 +40,8 @@ class Runs:
             writer.set_labels(np.eye(3)[np.arange(48) % 3])
         cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
         tasks = [{"cluster": cluster, "task": {"type": "worker", "index": index}} for index in range(2)]
-        processes = [start("two", folder, TF_CONFIG=json.dumps(task)) for task in tasks]
-        processes.append(start("one", folder))
+        processes = [start("-W", "error", SCRIPT, "two", folder, TF_CONFIG=json.dumps(task)) for task in tasks]
+        processes.append(start("-W", "error", SCRIPT, "one", folder))
         try:
             self.errors, self.seconds = self.wait(processes)
             self.codes = [process.returncode for process in processes[:2]]

@@ -1,12 +1,10 @@
 """Two replicas with half of the minibatch each train as one does with all of it, and share nothing random."""
 
-import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from processes import finish, start
 
 SCRIPT = pathlib.Path(__file__).with_name("two_replicas.py")
 
@@ -21,11 +19,7 @@ class Results(dict):
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     out = tmp_path_factory.mktemp("two_replicas") / "results.npz"
-    command = [sys.executable, "-W", "error", str(SCRIPT), str(out)]
-    result = subprocess.run(
-        command, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}, capture_output=True, text=True, timeout=600
-    )
-    assert result.returncode == 0, result.stderr
+    finish(start("-W", "error", SCRIPT, out), timeout=600)
     with np.load(out) as file:
         return Results({name.replace("|", "/"): file[name] for name in file.files})
 

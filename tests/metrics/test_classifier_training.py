@@ -1,10 +1,7 @@
 """Attribute classifiers learn, from the images that they should, and the same whatever else is trained and where."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 import threading
 from dataclasses import asdict, replace
 
@@ -12,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from processes import run
 
 from datasets.fingerprint import fingerprint
 from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter
@@ -195,11 +193,7 @@ def test_two_devices_train_the_same(tmp_path, trained):
     folder, _ = trained
     data = tmp_path / "data" / "shades"
     create_dataset(data)
-    # What tests/conftest.py ignores as well.
-    warnings = ["-Werror", "-Wignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"]
-    command = [sys.executable, *warnings, str(SCRIPT), str(data), str(tmp_path), json.dumps(asdict(SETTINGS))]
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    result = run("-W", "error", SCRIPT, data, tmp_path, json.dumps(asdict(SETTINGS)))
     assert result.returncode == 0, result.stderr
     with np.load(tmp_path / "results.npz") as results:
         assert sorted(results["devices"]) == ["CPU:0", "CPU:1"]

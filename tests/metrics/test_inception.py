@@ -1,14 +1,12 @@
 """A frozen graph of 2015 goes through the real loading code and gives what TensorFlow makes of it as it stands."""
 
 import hashlib
-import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from processes import finish, start
 from tiny_metrics import PRODUCER, tiny_inception
 
 from stylegan_tf.perception.inception import Inception
@@ -89,10 +87,7 @@ def test_the_callers_graph_keeps_its_version(path, images):
 
 def test_two_devices(path, images, tmp_path):
     np.save(tmp_path / "images.npy", images)
-    command = [sys.executable, "-W", "error", str(SCRIPT), str(path), "images.npy", "out.npy"]
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
-    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr
+    finish(start("-W", "error", SCRIPT, path, "images.npy", "out.npy", cwd=tmp_path))
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected_features(path, images), rtol=1e-5, atol=1e-6)
 
 

@@ -2,15 +2,13 @@
 
 import dataclasses
 import hashlib
-import os
 import pathlib
-import subprocess
-import sys
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from processes import finish, start
 from scipy import linalg
 from tiny_generators import tiny_classifiers, tiny_generator, tiny_lpips
 from tiny_metrics import tiny_inception
@@ -45,15 +43,10 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module", autouse=True)
 def two_devices(folder):
     """The script at work, beside which the other tests have a core of their own."""
-    with subprocess.Popen(
-        [sys.executable, "-W", "error", str(SCRIPT), str(folder)],
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        yield process
-        process.kill()
+    process = start("-W", "error", SCRIPT, folder)
+    yield process
+    process.kill()
+    process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -268,8 +261,7 @@ def test_linear_separability(folder, generator, draws, options, minibatch):
 @pytest.fixture(scope="module")
 def tables(folder, two_devices):
     """{DEVICES-MINIBATCH/table: rows} of the script."""
-    output, _ = two_devices.communicate(timeout=300)
-    assert two_devices.returncode == 0, output
+    finish(two_devices)
     with np.load(folder / "tables.npz") as arrays:
         return dict(arrays)
 

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from tiny_training import arguments, create_dataset, finish, read_events, start
+from processes import finish
+from tiny_training import arguments, create_dataset, read_events, start
 
 import run_training
 

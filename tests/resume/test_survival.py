@@ -1,14 +1,15 @@
 """Runs that survive: after whatever has ended one, the same command leads to the weights of an unbroken run."""
 
 import json
-import os
+import pathlib
 import resource
 import signal
 import time
 
 import numpy as np
 import pytest
-from tiny_training import arguments, create_dataset, finish, start
+from processes import finish
+from tiny_training import arguments, create_dataset, start
 
 # 3,200 images in minibatches of 8; a tick, with a snapshot and a checkpoint, every 200 of them.
 SETTINGS = ("deterministic=true", "schedule.tick_kimg_base=0.2", "checkpoint_hours=0")
@@ -30,7 +31,8 @@ def stopped_in_mid_save(process, run_dir, name):
     if not partial(run_dir, name):
         return False
     process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    stat = pathlib.Path(f"/proc/{process.pid}/stat")
+    wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", process)
     if partial(run_dir, name):
         return True
     process.send_signal(signal.SIGCONT)
