@@ -102,9 +102,10 @@ def test_random_noise(generator, sampler):
 def test_random_noise_is_standard_normal():
     shapes = [(1, 64, 64, 1)] * 2
     noise = np.stack(random_noise(shapes, tf.range(4, dtype=tf.int64)))
-    assert abs(noise.mean()) < 0.02 and abs(noise.std() - 1) < 0.02
+    # Five standard deviations of what n normal numbers give.
+    assert abs(noise.mean()) < 5 / np.sqrt(noise.size) and abs(noise.std() - 1) < 5 / np.sqrt(2 * noise.size)
     # No two images, of layers or of seeds, have anything in common.
-    assert np.abs(np.corrcoef(noise.reshape(8, -1)) - np.eye(8)).max() < 0.07
+    assert np.abs(np.corrcoef(noise.reshape(8, -1)) - np.eye(8)).max() < 5 / np.sqrt(64 * 64)
     assert random_noise([], tf.range(4, dtype=tf.int64)) is None
 
 

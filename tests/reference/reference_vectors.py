@@ -37,6 +37,30 @@ KINDS = {
     "weights": "*.npz",
 }
 
+# Files that a test opens beside those of its kind, or by their names.
+COMPANIONS = ("dataset-contents.npz", "networks-stylegan*.pkl")
+
+# Kinds of what the project does not have: no test reads them. Whoever brings it moves its line to KINDS.
+PASSED_OVER = (
+    "ada-*",
+    "diffaugment-*",
+    "networks-ada-*",
+    "networks-adapt-*",
+    "networks-expected-ada-*",
+    "networks-expected-adapt-*",
+    "networks-expected-rosinality*",
+    "networks-rosinality*",
+    "projector-*",
+    "stylegan2-contributions.npz",
+    "stylegan2-d-*",
+    "stylegan2-d_stylegan.npz",
+    "stylegan2-g_revised.npz",
+    "stylegan2-ops.npz",
+    "stylegan2-train-steps*",
+    "stylegan2-training_schedule.json",
+    "stylegan2-variables.json",
+)
+
 # The reference's names of the networks that this project has.
 NETWORKS = ("D_basic", "D_paper", "G_mapping", "G_paper", "G_style", "G_synthesis")
 
@@ -99,10 +123,22 @@ class Vector:
         return [network for network in networks if network[0] in NETWORKS]
 
 
+def is_passed_over(path):
+    return any(path.match(pattern) for pattern in PASSED_OVER)
+
+
+def unknown(folder):
+    """Names of the files of vectors in a folder that are of no kind in the tables above."""
+    known = [*KINDS.values(), *COMPANIONS, *PASSED_OVER]
+    known.remove(KINDS["weights"])  # any file may hold weights
+    files = [path for path in folder.iterdir() if path.suffix in (".npz", ".json", ".pkl", ".pt")]
+    return sorted(path.name for path in files if not any(path.match(pattern) for pattern in known))
+
+
 @functools.lru_cache
 def find(folder, kind):
     """The vectors of a kind in a folder, as far as this project has the networks that they were made with."""
-    vectors = [Vector(path) for path in sorted(folder.glob(KINDS[kind]))]
+    vectors = [Vector(path) for path in sorted(folder.glob(KINDS[kind])) if not is_passed_over(path)]
     if kind in ("losses", "networks-expected", "weights"):
         vectors = [vector for vector in vectors if vector.networks()]
     if kind == "networks-foreign":
