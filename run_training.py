@@ -14,7 +14,7 @@ from metrics.evaluate import check_metrics
 from metrics.options import options_of
 from stylegan_tf.recipes.paper import paper_fid
 from stylegan_tf.recipes.presets import CONFIGS, NO_GROWING, make_config
-from stylegan_tf.recipes.settings import CHOICES, override, to_dict
+from stylegan_tf.recipes.settings import SETTINGS, override, to_dict
 from stylegan_tf.runtime.agreement import LOST, HostLost
 from stylegan_tf.runtime.devices import count_gpus
 from stylegan_tf.runtime.hosts import find_hosts
@@ -80,7 +80,7 @@ def parse_profile(ctx, param, value):
 )
 @click.option(
     "--precision",
-    type=click.Choice(CHOICES["precision"]),
+    type=click.Choice(SETTINGS["precision"].allowed),
     help="Arithmetic of the convolutions; weights and statistics are float32.  [default: fp32]",
 )
 @click.option("--xla/--no-xla", default=None, help="Compile the networks with XLA.  [default: on GPUs only]")

@@ -1,9 +1,11 @@
 """The FIDs that the paper reports, and which of them belongs to a run."""
 
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import getitem
 
 from stylegan_tf.recipes.presets import MINIBATCHES, make_config, split_size
-from stylegan_tf.recipes.settings import to_dict
+from stylegan_tf.recipes.settings import SETTINGS, to_dict
 
 
 @dataclass(frozen=True)
@@ -51,28 +53,6 @@ PAPER_ROWS = [
     PaperRow(4.3, "FFHQ at 256x256, reduced by box means, configuration F", resolution=256),
 ]
 
-# What does not change the quality that a run reaches.
-NEUTRAL = (
-    "config",
-    "dataset",
-    "data_dir",
-    "resolution",
-    "shuffle_megabytes",
-    "cache_megabytes",
-    "num_gpus",
-    "num_hosts",
-    "accumulate",
-    "xla",
-    "seed",
-    "snapshot_ticks",
-    "keep_checkpoints",
-    "checkpoint_hours",
-    "nonfinite_limit",
-    "metrics",
-    "metric_ticks",
-    "deterministic",
-)
-
 
 def paper_fid(config):
     """The FID that the paper reports for a run with this configuration.
@@ -99,10 +79,11 @@ def paper_fid(config):
 def essence(config):
     """All settings, nested dicts, but for those that do not change the quality that a run reaches."""
     values = to_dict(config)
-    for name in NEUTRAL:
-        del values[name]
+    for name, setting in SETTINGS.items():
+        if not setting.learned:
+            *path, last = name.split(".")
+            del reduce(getitem, path, values)[last]
     schedule = values["schedule"]
-    del schedule["tick_kimg_base"], schedule["tick_kimg_dict"]
     if {name: schedule[name] for name in ("minibatch_base", "minibatch_dict")} in MINIBATCHES.values():
         del schedule["minibatch_base"], schedule["minibatch_dict"]
     if values["precision"] == "tf32":

@@ -135,7 +135,7 @@ class Profile:
             self.running = False
 
 
-def tick_line(progress, phase, values, timing, penalty):
+def tick_line(progress, phase, values, timing, loss, times):
     """The line of a tick.
 
     Args:
@@ -143,20 +143,29 @@ def tick_line(progress, phase, values, timing, penalty):
         phase: Phase.
         values: {name: number} of `tick_values`.
         timing: {"seconds_per_kimg", "memory_gb", "data_wait": number}.
-        penalty: What the penalty is called.
+        loss: LossConfig.
+        times: {part: how often it was due}.
     """
     skipped = "".join(
-        f"  {name[0]} skipped {values[name]:.0f} of {progress.minibatches} ({values[name] / progress.minibatches:.1%})"
-        for name in ("D_skipped", "G_skipped")
-        if values[name]
+        f"  {part} skipped {number:.0f} of {count} ({number / count:.1%})"
+        for part, count in times.items()
+        if (number := values[f"{part}_skipped"])
     )
     return (
         f"tick {progress.tick + 1:<4d} kimg {progress.images_seen / 1000:<8.1f} lod {phase.lod:<5.2f} "
         f"minibatch {phase.minibatch:<4d} time {format_time(progress.seconds):<12s} "
         f"sec/kimg {timing['seconds_per_kimg']:<7.2f} memory {timing['memory_gb']:.1f} GB  "
         f"data wait {timing['data_wait']:.0%}  "
-        f"G {values['G_loss']:<6.3f} D {values['D_loss']:<6.3f} {penalty} {values['penalty']:.3f}{skipped}"
+        f"G {values['G_loss']:<6.3f} D {values['D_loss']:<6.3f} {penalty_text(loss, values)}{skipped}"
     )
+
+
+def penalty_text(loss, values):
+    """What the line of a tick says of D's penalties: "R1 0.123" where they are R1 and R2 alone."""
+    if loss.lazy_r1:
+        return f"R1 {values['R1']:.3f}"
+    simple = (loss.r1_gamma or loss.r2_gamma) and not (loss.gradient_penalty or loss.drift)
+    return f"{'R1' if simple else 'penalty'} {values['penalty']:.3f}"
 
 
 def peak_memory_gb():

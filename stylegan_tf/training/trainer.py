@@ -26,9 +26,10 @@ from stylegan_tf.training.evaluation import Evaluation
 from stylegan_tf.training.grid import ImageGrid
 from stylegan_tf.training.initialize import initialize
 from stylegan_tf.training.models import Models
+from stylegan_tf.training.parts import due_parts, parts_of, times_due
 from stylegan_tf.training.reporting import Profile, Reporter, Silence, peak_memory_gb, tick_line
 from stylegan_tf.training.snapshot import save_snapshot
-from stylegan_tf.training.steps import STATISTICS, TrainingStep, tick_values
+from stylegan_tf.training.steps import TrainingStep, statistics_of, tick_values
 from stylegan_tf.training.stopping import StopSignals
 from stylegan_tf.training.stream import RealImages
 from stylegan_tf.training.tracking import WandB
@@ -68,7 +69,10 @@ class Trainer:
             self.models = self.build_models()
             check_generator(config, self.models.G)
             self.remarks = check_minibatches(config, self.models.D.mbstd_group_size)
-            self.totals = tf.Variable(tf.zeros(len(STATISTICS)), trainable=False)  # sums of the steps of this tick
+            self.parts = parts_of(config)
+            self.totals = tf.Variable(
+                tf.zeros(len(statistics_of(self.parts))), trainable=False
+            )  # sums of the steps of this tick
             self.progress = Progress()
             self.run_dir = run_dir
             if run_dir is not None:
@@ -206,8 +210,10 @@ class Trainer:
         images_seen = tf.constant(progress.images_seen, tf.int64)
         step = self.step_for(phase)
         self.profile.step(self.run_dir)
-        self.totals.assign_add(step(images, labels, images_seen, fade, G_lrate, D_lrate, beta))
-        self.latest = step, images, labels, images_seen, fade
+        due = due_parts(self.parts, progress.steps)
+        self.totals.assign_add(step(images, labels, images_seen, fade, G_lrate, D_lrate, beta, due))
+        self.latest = step, images, labels, images_seen, fade, due
+        progress.steps += 1
         progress.minibatches += 1
         progress.images_seen += phase.minibatch
         progress.repeat = (progress.repeat + 1) % config.minibatch_repeats
@@ -250,7 +256,8 @@ class Trainer:
     def report(self, phase):
         """Prints one line and writes the scalars of the time since the last tick."""
         progress = self.progress
-        values = tick_values(self.totals.numpy(), progress.minibatches)
+        times = times_due(self.parts, progress.steps - progress.minibatches, progress.steps)
+        values = tick_values(self.totals.numpy(), self.parts, times)
         self.count_seconds()
         images, seconds = progress.images_seen - progress.tick_images, progress.seconds - progress.tick_seconds
         timing = {
@@ -262,8 +269,7 @@ class Trainer:
         settings = {n: getattr(phase, n) for n in ("lod", "fade", "minibatch", "G_lrate", "D_lrate")}
         scales = {f"{name}_scale": float(s.value.numpy()) for name, s in self.models.scales().items()}
         self.reporter.scalars({**values, **timing, **settings, **scales}, progress.images_seen)
-        penalty = "R1" if self.config.loss.discriminator == "logistic-simplegp" else "penalty"
-        self.reporter.line(tick_line(progress, phase, values, timing, penalty))
+        self.reporter.line(tick_line(progress, phase, values, timing, self.config.loss, times))
 
     def count_seconds(self):
         """Adds the time since it was last called."""

@@ -255,8 +255,9 @@ def test_dry_run_of_the_paper(tmp_path, monkeypatch):
     assert config["total_kimg"] == 25000
     assert config["mirror"] is True
     assert config["loss"]["generator"] == "logistic-nonsaturating"
-    assert config["loss"]["discriminator"] == "logistic-simplegp"
-    assert (config["loss"]["r1_gamma"], config["loss"]["r2_gamma"]) == (10, 0)
+    assert config["loss"]["discriminator"] == "logistic"
+    weights = ("r1_gamma", "r2_gamma", "gradient_penalty", "drift", "path_length_weight")
+    assert [config["loss"][name] for name in weights] == [10, 0, 0, 0, 0]
     assert config["optimizer"] == {"beta1": 0, "beta2": 0.99, "epsilon": 1e-8}
     assert config["average_half_life_kimg"] == 10
     assert config["style_mixing_prob"] == 0.9
@@ -391,7 +392,8 @@ def own(tmp_path):
         (["--set=style_mixing_prob=2"], ["style_mixing_prob must be from 0 to 1", "2"]),
         (["--set=loss=5"], ["LossConfig", "5"]),
         (["--set=loss.generator=hope"], ["loss.generator", "logistic-nonsaturating", "'hope'"]),
-        (["--set=loss.discriminator=hope"], ["loss.discriminator", "logistic-simplegp", "'hope'"]),
+        (["--set=loss.discriminator=hope"], ["loss.discriminator", "logistic", "'hope'"]),
+        (["--set=networks=biggan"], ["networks must be one of stylegan, progan", "'biggan'"]),
         (["--set=schedule.minibatch_dict=8"], ["minibatch_dict must be a table", "8"]),
         (['--set=schedule.minibatch_dict={"8": "many"}'], ["minibatch_dict must be a table", "many"]),
         (["--set=schedule.lod_initial_resolution=12"], ["lod_initial_resolution", "12"]),
