@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from stylegan_tf.recipes.settings import LossConfig, OptimizerConfig, TrainingConfig
-from stylegan_tf.training.checks import check_minibatches
+from stylegan_tf.training.checks import check_metric_ticks, check_minibatches
 from stylegan_tf.training.models import Models
 from stylegan_tf.training.parts import parts_of
 from stylegan_tf.training.steps import TrainingStep, order_of_rounds, statistics_of, tick_values
@@ -131,6 +131,16 @@ def test_rounds_that_do_not_fit(minibatch, accumulate, expected):
         lines = check_minibatches(config, 4)
         assert len(lines) == len(expected)
         assert all(line.startswith(start) for line, start in zip(lines, expected, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "metric", "metrics", "every"),
+    [(10, 1, ["m"], None), (10, 20, ["m"], None), (10, 8, ["m"], 40), (10, 8, [], None)],
+)
+def test_ticks_without_a_snapshot_are_not_measured(snapshot, metric, metrics, every):
+    config = dataclasses.replace(CONFIG, snapshot_ticks=snapshot, metric_ticks=metric, metrics=metrics)
+    lines = check_metric_ticks(config)
+    assert [line.endswith(f"that is every {every} ticks.") for line in lines] == ([True] if every else [])
 
 
 def test_compiled_with_xla():

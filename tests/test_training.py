@@ -2,6 +2,7 @@
 
 import collections
 import types
+import weakref
 
 import keras
 import numpy as np
@@ -301,7 +302,9 @@ def run(tmp_path_factory):
         style_mixing_prob=0.0,
         **NETWORKS,
     )
-    record = types.SimpleNamespace(resets=collections.defaultdict(list), traces=collections.Counter(), streams=[])
+    record = types.SimpleNamespace(
+        resets=collections.defaultdict(list), traces=collections.Counter(), streams=[], graphs={}
+    )
     with pytest.MonkeyPatch.context() as patch:
         trainer = record.trainer = Trainer(config)
         names = {id(trainer.models.G_optimizer): "G", id(trainer.models.D_optimizer): "D"}
@@ -312,7 +315,9 @@ def run(tmp_path_factory):
             reset(self)
 
         def recorded_draw(self, *arguments):
-            record.traces[self.level.resolution, self.level.fading] += 1
+            level = self.level.resolution, self.level.fading
+            record.traces[level] += 1
+            record.graphs[level] = weakref.ref(tf.compat.v1.get_default_graph())
             return draw(self, *arguments)
 
         def recorded_open_stream(self, *arguments):
@@ -371,4 +376,8 @@ def test_changes_of_stream_are_foreseen(repeats, resumed_at):
 def test_one_trace_a_step(run):
     # Python runs through `draw` only when a step is traced.
     assert run.traces == {(4, False): 1, (8, True): 1, (8, False): 1}
-    assert run.trainer.steps.keys() == run.traces.keys()
+
+
+def test_steps_of_levels_that_are_left_are_freed(run):
+    alive = {level: graph() is not None for level, graph in run.graphs.items()}
+    assert alive == {(4, False): False, (8, True): False, (8, False): True}

@@ -38,7 +38,7 @@ class Choices(tuple):
 NOT_NEGATIVE, POSITIVE, COUNT, SHARE = Range(0), Range(0, excluded=0), Range(1), Range(0, 1)
 
 
-def setting(default, text, allowed=None, resumable=False, learned=True):
+def setting(default, text, allowed=None, resumable=False, learned=True, unset=None):
     """A field of a configuration.
 
     Args:
@@ -47,9 +47,11 @@ def setting(default, text, allowed=None, resumable=False, learned=True):
         allowed: Range or Choices of its value, or of each value of a table; None (the value) is always allowed.
         resumable: Whether a resumed run may change it.
         learned: Whether it changes what a run learns, up to rounding and random draws.
+        unset: What a default of None stands for.
     """
     own = {"default_factory": default} if callable(default) else {"default": default}
-    return field(**own, metadata={"text": text, "allowed": allowed, "resumable": resumable, "learned": learned})
+    known = {"text": text, "allowed": allowed, "resumable": resumable, "learned": learned, "unset": unset}
+    return field(**own, metadata=known)
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Setting:
     allowed: Range | Choices | None
     resumable: bool
     learned: bool
+    unset: str | None
 
 
 def settings_of(cls, prefix=""):

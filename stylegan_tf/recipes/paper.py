@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from operator import getitem
 
-from stylegan_tf.recipes.presets import MINIBATCHES, make_config, split_size
+from stylegan_tf.recipes.presets import MINIBATCHES, full_resolution, make_config, split_size
 from stylegan_tf.recipes.settings import SETTINGS, to_dict
 
 
@@ -16,7 +16,7 @@ class PaperRow:
     source: str
     config: str = "f"
     dataset: str = "ffhq"
-    resolution: int = 1024
+    resolution: int | None = None  # other than the data set's own
     style_mixing_prob: float | None = None
 
 
@@ -47,9 +47,9 @@ PAPER_ROWS = [
     ),
     *(PaperRow(fid, f"Table 2, mixing {share:.0%}, FFHQ", style_mixing_prob=share) for share, fid in TABLE_2.items()),
     *(PaperRow(fid, f"Table 4, {name.replace('-', ' ')}, FFHQ", name) for name, fid in TABLE_4.items()),
-    PaperRow(2.65, "LSUN Bedroom at 256x256, configuration F", dataset="lsun-bedroom", resolution=256),
-    PaperRow(8.53, "LSUN Cat at 256x256, configuration F", dataset="lsun-cat", resolution=256),
-    PaperRow(3.27, "LSUN Car at 512x384, configuration F", dataset="lsun-car", resolution=512),
+    PaperRow(2.65, "LSUN Bedroom at 256x256, configuration F", dataset="lsun-bedroom"),
+    PaperRow(8.53, "LSUN Cat at 256x256, configuration F", dataset="lsun-cat"),
+    PaperRow(3.27, "LSUN Car at 512x384, configuration F", dataset="lsun-car"),
     PaperRow(4.3, "FFHQ at 256x256, reduced by box means, configuration F", resolution=256),
 ]
 
@@ -70,7 +70,8 @@ def paper_fid(config):
         expected = make_config(row.config, row.dataset)
         if row.style_mixing_prob is not None:
             expected = replace(expected, style_mixing_prob=row.style_mixing_prob)
-        same_images = name == row.dataset and (config.resolution or size) in (None, row.resolution)
+        resolution = row.resolution or full_resolution(row.dataset)
+        same_images = name == row.dataset and (config.resolution or size) in (None, resolution)
         if same_images and essence(config) == essence(expected):
             return {"fid": row.fid, "source": row.source}
     return None

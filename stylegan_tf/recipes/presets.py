@@ -96,6 +96,17 @@ DATASETS = {
     },
 }
 
+# Sides of the images of the data sets themselves.
+RESOLUTIONS = {
+    "ffhq": 1024,
+    "celebahq": 1024,
+    "lsun-bedroom": 256,
+    "lsun-cat": 256,
+    "lsun-car": 512,
+    "cifar10": 32,
+    "digits": 32,
+}
+
 # Any other: the paper's settings, but not every image may be mirrored: text, digits and maps may not.
 OTHER_DATASET = {"mirror": False}
 
@@ -166,6 +177,12 @@ def split_size(dataset):
     """("ffhq", 256) of "ffhq256" or "ffhq-256"; ("ffhq", None) of "ffhq". A name in `DATASETS` is left whole."""
     match = re.fullmatch(r"(.+?)[-_]?(\d+)", dataset)
     return (match[1], int(match[2])) if match and dataset not in DATASETS else (dataset, None)
+
+
+def full_resolution(dataset):
+    """The side of the images of a data set's name, such as ffhq or ffhq-256; None if the name does not tell."""
+    name, size = split_size(dataset)
+    return size or RESOLUTIONS.get(name)
 
 
 def is_mirrored(dataset):

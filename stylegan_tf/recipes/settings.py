@@ -121,7 +121,7 @@ class TrainingConfig:
     config: str = setting("f", "Configuration of the paper: a to f of Table 1, the others of Table 4.", learned=False)
     dataset: str = setting("ffhq", "Data set: a folder in --data-dir, or digits, which creates itself.", learned=False)
     data_dir: str = setting("data", "Folder of data sets.", resumable=True, learned=False)
-    resolution: int | None = setting(None, "Side of the images; null for the data set's own.", learned=False)
+    resolution: int | None = setting(None, "Side of the images.", learned=False, unset="the data set's")
     max_label_size: int | str = setting(
         0, 'Labels to train with: 0 for none, "full" for all of the data set\'s, n for its first n columns.'
     )
@@ -147,14 +147,16 @@ class TrainingConfig:
         Choices(("fp32", "tf32", "bf16", "fp16")),
     )
     xla: bool | None = setting(
-        None, "Compile the networks with XLA; null for on GPUs only.", resumable=True, learned=False
+        None, "Compile the networks with XLA.", resumable=True, learned=False, unset="on GPUs only"
     )
     seed: int = setting(1000, "Seed of everything random.", Range(0, 2**32 - 1), learned=False)
-    total_kimg: float = setting(25000, "Length of the run in thousands of real images.", NOT_NEGATIVE, resumable=True)
+    total_kimg: float = setting(25000, "Length of the run in thousands of real images.", POSITIVE, resumable=True)
     networks: str = setting("stylegan", "Family of the networks: stylegan, or progan for Progressive GAN's own.")
     generator: dict = setting(dict, "Keyword arguments of the family's generator.")
     discriminator: dict = setting(dict, "Keyword arguments of the family's discriminator.")
-    init_from: str | None = setting(None, "Start with the weights of a snapshot, a run, a .pkl, its URL or its name.")
+    init_from: str | None = setting(
+        None, "Start with the weights of a snapshot, a run, a .pkl, its URL or its name.", unset="random weights"
+    )
     freeze_d: int = setting(0, "Layers of D, from the image on, not to train.", NOT_NEGATIVE)
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -177,10 +179,11 @@ class TrainingConfig:
     )
     keep_snapshots: int | None = setting(
         None,
-        "Newest snapshots to keep, 0 for all; null for all where they take at most 10 GB together, else 10.",
+        "Newest snapshots to keep; 0 for all.",
         NOT_NEGATIVE,
         resumable=True,
         learned=False,
+        unset="all where they take at most 10 GB together, else 10",
     )
     keep_checkpoints: int = setting(3, "Newest checkpoints to keep.", COUNT, resumable=True, learned=False)
     checkpoint_hours: float = setting(

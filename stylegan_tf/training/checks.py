@@ -1,5 +1,8 @@
 """What must be right about a configuration before a run starts."""
 
+import contextlib
+import math
+
 from stylegan_tf.networks.families import FAMILIES
 from stylegan_tf.networks.network import keywords_of
 
@@ -30,6 +33,18 @@ def check_generator(config, generator):
             f"The networks {config.networks} are not grown, but the schedule starts at "
             f"{config.schedule.lod_initial_resolution}x{config.schedule.lod_initial_resolution}; use --no-growing."
         )
+
+
+@contextlib.contextmanager
+def network_errors(config):
+    """Errors of networks that are built in this block become one ValueError that names their keywords."""
+    try:
+        yield
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"The networks cannot be built with generator={config.generator} and "
+            f"discriminator={config.discriminator}: {error}"
+        ) from error
 
 
 def check_minibatches(config, group_size):
@@ -66,6 +81,17 @@ def check_minibatches(config, group_size):
                 f"minibatch standard deviation sees groups of {images} instead of {group}, which changes the result."
             )
     return lines
+
+
+def check_metric_ticks(config):
+    """Lines about ticks that are not measured though they are due, as they have no snapshot; none, or one."""
+    together = math.lcm(config.snapshot_ticks, config.metric_ticks)
+    if not config.metrics or config.metric_ticks == 1 or together == config.metric_ticks:
+        return []
+    return [
+        f"Only snapshots are measured: with --snapshot-ticks={config.snapshot_ticks} and "
+        f"--metric-ticks={config.metric_ticks}, that is every {together} ticks."
+    ]
 
 
 def minibatches(config):

@@ -63,9 +63,7 @@ class Level:
     def synthesize(self, w, noise, fade):
         """Images of G for given w and noise."""
         G = self.models.G
-        return G.synthesis(
-            w, noise=noise, **growth_arguments(G, resolution=self.resolution, fade=self.weight(fade))
-        )
+        return G.synthesis(w, noise=noise, **growth_arguments(G, resolution=self.resolution, fade=self.weight(fade)))
 
     def discriminate(self, images, labels, fade):
         """D's scores, [N, 1], of real or generated images: the only place where D is called in training."""

@@ -3,6 +3,7 @@
 import contextlib
 import resource
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -82,28 +83,6 @@ class Reporter:
             self.tracker.image(tag, path, images_seen)
 
 
-class Silence:
-    """The `Reporter` of hosts that write nothing: all but the chief."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        pass
-
-    def line(self, text):
-        pass
-
-    def advance(self, kimg, phase):
-        pass
-
-    def scalars(self, values, images_seen):
-        pass
-
-    def grid(self, name, images, columns, images_seen):
-        pass
-
-
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} kimg [{elapsed}<{remaining}{postfix}]"
 
 
@@ -142,7 +121,7 @@ def tick_line(progress, phase, values, timing, loss, times):
         progress: Progress.
         phase: Phase.
         values: {name: number} of `tick_values`.
-        timing: {"seconds_per_kimg", "memory_gb", "data_wait": number}.
+        timing: What `timing_of` returns.
         loss: LossConfig.
         times: {part: how often it was due}.
     """
@@ -158,6 +137,34 @@ def tick_line(progress, phase, values, timing, loss, times):
         f"data wait {timing['data_wait']:.0%}  "
         f"G {values['G_loss']:<6.3f} D {values['D_loss']:<6.3f} {penalty_text(loss, values)}{skipped}"
     )
+
+
+def timing_of(progress, waited):
+    """What a tick took: {"seconds_per_kimg", "seconds_per_tick", "data_wait", "memory_gb": number}.
+
+    Args:
+        progress: Progress.
+        waited: Seconds of the tick in which the step had no images.
+    """
+    images, seconds = progress.images_seen - progress.tick_images, progress.seconds - progress.tick_seconds
+    return {
+        "seconds_per_kimg": seconds / images * 1000,
+        "seconds_per_tick": seconds,
+        "data_wait": waited / seconds,
+        "memory_gb": peak_memory_gb(),
+    }
+
+
+class Stopwatch:
+    """Measures the time between laps."""
+
+    def __init__(self):
+        self.last = time.perf_counter()
+
+    def lap(self):
+        """Seconds since the last lap, or the start."""
+        last, self.last = self.last, time.perf_counter()
+        return self.last - last
 
 
 def penalty_text(loss, values):
