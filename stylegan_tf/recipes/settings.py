@@ -151,7 +151,9 @@ class TrainingConfig:
     )
     seed: int = setting(1000, "Seed of everything random.", Range(0, 2**32 - 1), learned=False)
     total_kimg: float = setting(25000, "Length of the run in thousands of real images.", POSITIVE, resumable=True)
-    networks: str = setting("stylegan", "Family of the networks: stylegan, or progan for Progressive GAN's own.")
+    networks: str = setting(
+        "stylegan", "Family of the networks, such as stylegan, or progan for Progressive GAN's own."
+    )
     generator: dict = setting(dict, "Keyword arguments of the family's generator.")
     discriminator: dict = setting(dict, "Keyword arguments of the family's discriminator.")
     init_from: str | None = setting(
