@@ -115,7 +115,7 @@ def test_variables_without_gradient_stay(strategy):
 def fake_generator(resolution=32):
     """As much of a generator as draws need."""
     shapes = [(1, side, side, 1) for side in (4, 8, 16, 32) if side <= resolution for _ in range(2)]
-    return types.SimpleNamespace(latent_size=8, synthesis=types.SimpleNamespace(noise_shapes=shapes))
+    return types.SimpleNamespace(latent_size=8, noise_shapes=shapes, layers_at=lambda side: 2 * side.bit_length() - 4)
 
 
 def test_draws_are_a_function_of_the_seed():

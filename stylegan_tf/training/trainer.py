@@ -98,11 +98,12 @@ class Trainer:
             watch(self.hosts),
             open_output(self.hosts.chief, outdir, self.run_dir, *contents) as output,
         ):
+            self.run_dir = output.run_dir
             output.start(self.remarks, self.progress)
             self.train(output)
             if self.hosts.count > 1:
                 agree(self.strategy, 0)  # nobody leaves while the chief still writes
-        return output.run_dir
+        return self.run_dir
 
     def train(self, output):
         """The loop."""
