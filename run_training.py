@@ -1,6 +1,7 @@
 """Trains a StyleGAN: python run_training.py --dataset=ffhq --num-gpus=8"""
 
 import json
+import math
 from functools import partial
 
 import click
@@ -12,13 +13,16 @@ from dnnlib.run_dir import find_run_dir
 from metrics import METRICS
 from metrics.evaluate import check_metrics
 from metrics.options import options_of
+from stylegan_tf.recipes.declaration import Choices, Range
 from stylegan_tf.recipes.paper import paper_fid
 from stylegan_tf.recipes.presets import CONFIGS, NO_GROWING, make_config
-from stylegan_tf.recipes.settings import CHOICES, override, to_dict
+from stylegan_tf.recipes.settings import SETTINGS, override, to_dict
 from stylegan_tf.runtime.agreement import LOST, HostLost
 from stylegan_tf.runtime.devices import count_gpus
 from stylegan_tf.runtime.hosts import find_hosts
+from stylegan_tf.training.checks import check_settings
 from stylegan_tf.training.diagnosis import DivergedError
+from stylegan_tf.training.disk import disk_use
 from stylegan_tf.training.initialize import initial_resolution
 from stylegan_tf.training.resuming import find_same_run, resumed_config
 from stylegan_tf.training.trainer import Trainer
@@ -34,68 +38,73 @@ def parse_profile(ctx, param, value):
     return int(start), int(steps)
 
 
+SETTING_OF = {}  # {parameter of an option: the setting that it is}
+
+
+def setting_option(declaration, name=None, default=None):
+    """An option that is one setting: its type, range and help are the setting's.
+
+    Args:
+        declaration: "--seed", or "--xla/--no-xla".
+        name: Name of the setting, where it is not the option's.
+        default: Who decides where it is not given; the setting's own default by default.
+    """
+    parameter = declaration.partition("/")[0].removeprefix("--").replace("-", "_")
+    SETTING_OF[parameter] = name or parameter
+    setting = SETTINGS[SETTING_OF[parameter]]
+    shown = default or setting.unset or setting.default
+    return click.option(declaration, default=None, type=click_type(setting), help=f"{setting.text}  [default: {shown}]")
+
+
+def click_type(setting):
+    """What click makes of an option with a setting's value."""
+    allowed = setting.allowed
+    if isinstance(allowed, Choices):
+        return click.Choice(allowed)
+    if isinstance(allowed, Range):
+        kind = click.IntRange if setting.kind in (int, int | None) else click.FloatRange
+        most = None if allowed.most == math.inf else allowed.most
+        return kind(allowed.least, most, min_open=allowed.excluded == allowed.least)
+    return {bool: bool, bool | None: bool, int | None: int}.get(setting.kind, str)
+
+
 @click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
-@click.option("--dataset", help="Data set: a folder in --data-dir, or digits, which creates itself.  [default: ffhq]")
-@click.option("--data-dir", help="Folder of data sets.  [default: data]")
+@setting_option("--dataset")
+@setting_option("--data-dir")
 @click.option("--outdir", default="results", help="Where each run gets a numbered folder.")
 @click.option(
     "--config",
     type=click.Choice(list(CONFIGS)),
-    help="Configuration of the paper: a to f of Table 1, the others of Table 4.  [default: f]",
+    help=f"{SETTINGS['config'].text}  [default: {SETTINGS['config'].default}]",
 )
-@click.option("--resolution", type=int, help="Side of the images.  [default: the data set's]")
+@setting_option("--resolution")
 @click.option("--no-growing", is_flag=True, help="Train at the full resolution from the start.")
 @click.option(
     "--conditional/--unconditional", default=None, help="Whether to use the data set's labels.  [default: cifar10 only]"
 )
-@click.option("--mirror/--no-mirror", default=None, help="Mirror half of the real images.  [default: the data set's]")
-@click.option(
-    "--mixing-prob",
-    type=click.FloatRange(0, 1),
-    help="Probability of style mixing.  [default: the configuration's]",
-)
-@click.option("--gamma", type=click.FloatRange(min=0), help="Weight of R1.  [default: the configuration's]")
-@click.option(
-    "--path-length-weight", type=click.FloatRange(min=0), help="Weight of the path length penalty; none without it."
-)
-@click.option(
-    "--total-kimg",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Length of the run in thousands of images.  [default: the configuration's]",
-)
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of everything random.  [default: 1000]")
-@click.option(
-    "--num-gpus", type=click.IntRange(min=0), help="GPUs of each host; 0 trains on the CPU.  [default: all there are]"
-)
+@setting_option("--mirror/--no-mirror", default="the data set's")
+@setting_option("--mixing-prob", "style_mixing_prob", default="the configuration's")
+@setting_option("--gamma", "loss.r1_gamma", default="the configuration's")
+@setting_option("--path-length-weight", "loss.path_length_weight", default="none")
+@setting_option("--total-kimg", default="the configuration's")
+@setting_option("--seed")
+@setting_option("--num-gpus", default="all there are")
 @click.option(
     "--minibatch",
     type=click.IntRange(min=1),
     help="Images in a minibatch over all GPUs, at every resolution.  [default: the paper's, by resolution]",
 )
 @click.option("--max-minibatch-per-gpu", type=click.IntRange(min=1), help="Most images that a GPU gets of a minibatch.")
-@click.option(
-    "--accumulate",
-    type=click.IntRange(min=1),
-    help="Rounds in which a GPU goes through its images, to save memory.  [default: 1]",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(CHOICES["precision"]),
-    help="Arithmetic of the convolutions; weights and statistics are float32.  [default: fp32]",
-)
-@click.option("--xla/--no-xla", default=None, help="Compile the networks with XLA.  [default: on GPUs only]")
-@click.option(
-    "--init-from", metavar="NETWORK", help="Start with the weights of a snapshot, a run, a .pkl, its URL or its name."
-)
-@click.option(
-    "--freeze-d", type=click.IntRange(min=0), help="Layers of D, from the image on, not to train.  [default: 0]"
-)
-@click.option(
-    "--snapshot-ticks", type=click.IntRange(min=1), help="Ticks between two snapshots.  [default: the data set's]"
-)
-@click.option("--keep-checkpoints", type=click.IntRange(min=1), help="Newest checkpoints to keep.  [default: 3]")
-@click.option("--metrics", help="Metrics of snapshots, such as fid50k,ppl_wend.")
-@click.option("--metric-ticks", type=click.IntRange(min=1), help="Ticks between two measured snapshots.  [default: 1]")
+@setting_option("--accumulate")
+@setting_option("--precision")
+@setting_option("--xla/--no-xla")
+@setting_option("--init-from")
+@setting_option("--freeze-d")
+@setting_option("--snapshot-ticks", default="the data set's")
+@setting_option("--keep-snapshots")
+@setting_option("--keep-checkpoints")
+@click.option("--metrics", help=SETTINGS["metrics"].text)
+@setting_option("--metric-ticks")
 @click.option(
     "--profile", metavar="START:STEPS", callback=parse_profile, help="Write a TensorBoard profile of these steps."
 )
@@ -107,9 +116,9 @@ def parse_profile(ctx, param, value):
     "settings",
     metavar="KEY=VALUE",
     multiple=True,
-    help="Any other setting, such as schedule.lod_training_kimg=300; --dry-run shows them all. Repeatable.",
+    help="Any other setting, such as schedule.lod_training_kimg=300; docs/settings.md has them all. Repeatable.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the resolved configuration, and what the paper reports, and stop.")
+@click.option("--dry-run", is_flag=True, help="Print the configuration, the paper's FID, the disk it takes, and stop.")
 def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb, **options):
     """Train a StyleGAN.
 
@@ -133,7 +142,10 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
         if auto_resume:
             run_dir = find_same_run(outdir, run_config)
         if dry_run:
-            click.echo(json.dumps(to_dict(run_config) | {"paper": paper_fid(run_config)}, indent=2))
+            check_settings(run_config, METRICS)
+            disk = disk_use(run_config)
+            told = {"paper": paper_fid(run_config), "disk": disk and disk.to_dict()}
+            click.echo(json.dumps(to_dict(run_config) | told, indent=2))
             return
         options = options_of(run_config.dataset, run_config.mirror)
         opened = {}  # networks that look at images, for the whole run
@@ -164,18 +176,11 @@ def changes_of(given, settings):
     if "max_minibatch_per_gpu" in given:
         most = given.pop("max_minibatch_per_gpu")
         changes.append(f"schedule.max_minibatch_per_gpu={json.dumps({2**r: most for r in range(2, 11)})}")
-    for option, setting in (
-        ("gamma", "loss.r1_gamma"),
-        ("path_length_weight", "loss.path_length_weight"),
-        ("mixing_prob", "style_mixing_prob"),
-    ):
-        if option in given:
-            changes.append(f"{setting}={given.pop(option)}")
     if "metrics" in given:
         changes.append(f"metrics={json.dumps(given.pop('metrics').split(','))}")
     if "conditional" in given:
         changes.append(f"max_label_size={'full' if given.pop('conditional') else 0}")
-    changes += [f"{name}={json.dumps(value)}" for name, value in given.items()]
+    changes += [f"{SETTING_OF.get(name, name)}={json.dumps(value)}" for name, value in given.items()]
     return [*changes, *settings]
 
 

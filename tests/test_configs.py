@@ -3,13 +3,26 @@
 import dataclasses
 import json
 import math
+import pathlib
 
 import pytest
 
 from stylegan_tf.recipes.presets import CONFIGS, DATASETS, make_config
-from stylegan_tf.recipes.settings import OptimizerConfig, ScheduleConfig, TrainingConfig, from_dict, override, to_dict
+from stylegan_tf.recipes.settings import (
+    SETTINGS,
+    LossConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainingConfig,
+    from_dict,
+    override,
+    to_dict,
+)
+from stylegan_tf.recipes.settings_page import settings_page
+from stylegan_tf.runtime.precision import PRECISIONS
+from stylegan_tf.training.losses import DISCRIMINATOR_LOSSES, GENERATOR_LOSSES
 
-SETTINGS = (
+CHANGES = (
     "dataset=cats",
     "resolution=64",
     "max_label_size=full",
@@ -25,7 +38,7 @@ SETTINGS = (
 )
 
 
-@pytest.mark.parametrize("settings", [(), SETTINGS])
+@pytest.mark.parametrize("settings", [(), CHANGES])
 @pytest.mark.parametrize("num_gpus", [0, 8])
 @pytest.mark.parametrize("dataset", DATASETS)
 @pytest.mark.parametrize("name", CONFIGS)
@@ -130,8 +143,8 @@ def test_later_settings_win():
         ("keep_checkpoints=0", "keep_checkpoints must be at least 1; received 0"),
         ("nonfinite_limit=0", "nonfinite_limit must be at least 1; received 0"),
         ("loss.r1_gamma=-1", r"^loss\.r1_gamma must be at least 0; received -1\.0\.$"),
-        ("loss.wgan_lambda=-1", "loss.wgan_lambda must be at least 0"),
-        ("loss.wgan_target=0", "loss.wgan_target must be greater than 0; received 0.0"),
+        ("loss.gradient_penalty=-1", "loss.gradient_penalty must be at least 0"),
+        ("loss.gradient_penalty_target=0", "loss.gradient_penalty_target must be greater than 0; received 0.0"),
         ("loss.path_length_weight=-1", "loss.path_length_weight must be at least 0"),
         ("loss.path_length_decay=1.5", "loss.path_length_decay must be from 0 to 1; received 1.5"),
         ("optimizer.beta1=1", r"^optimizer\.beta1 must be from 0 to below 1; received 1\.0\.$"),
@@ -145,7 +158,9 @@ def test_later_settings_win():
         ('schedule.max_minibatch_per_gpu={"64": 0}', r"max_minibatch_per_gpu\[64\] must be at least 1; received 0"),
         ("schedule.tick_kimg_base=0", "schedule.tick_kimg_base must be greater than 0; received 0.0"),
         ("precision=fp8", r"^precision must be one of fp32, tf32, bf16, fp16; received 'fp8'\.$"),
-        ("networks=biggan", "networks must be one of stylegan, progan; received 'biggan'"),
+        ("loss.discriminator=hope", r"^loss\.discriminator must be one of wgan, hinge, logistic; received 'hope'\.$"),
+        ("loss.r1_interval=0", "loss.r1_interval must be at least 1; received 0"),
+        ("step_order=g-d", "step_order must be one of d-average-g, g-average-d; received 'g-d'"),
         ("mirror=1", "mirror must be bool; received 1"),
         ("dataset=1", "dataset must be str; received 1"),
         ("resolution=big", "resolution must be int or NoneType; received 'big'"),
@@ -168,6 +183,77 @@ def test_wrong_settings(setting, message):
     assert config == make_config("f")
 
 
+OLD = {"generator": "wgan", "r1_gamma": 5.0, "r2_gamma": 0.0, "path_length_weight": 2.0, "path_length_decay": 0.01} | {
+    **{"wgan_lambda": 3.0, "wgan_epsilon": 0.002, "wgan_target": 1.5}
+}
+NO_PENALTY = {"r1_gamma": 0.0}
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("logistic-simplegp", {"discriminator": "logistic", "r1_gamma": 5.0}),
+        ("logistic", {"discriminator": "logistic", **NO_PENALTY}),
+        ("hinge", {"discriminator": "hinge", **NO_PENALTY}),
+        ("hinge-gp", {"discriminator": "hinge", "gradient_penalty": 3.0, "gradient_penalty_target": 1.5, **NO_PENALTY}),
+        ("wgan", {"discriminator": "wgan", "drift": 0.002, **NO_PENALTY}),
+        (
+            "wgan-gp",
+            {
+                **{"discriminator": "wgan", "gradient_penalty": 3.0, "gradient_penalty_target": 1.5, "drift": 0.002},
+                **NO_PENALTY,
+            },
+        ),
+    ],
+)
+def test_configurations_of_earlier_versions(name, expected):
+    found = from_dict(TrainingConfig, {"loss": {**OLD, "discriminator": name}}).loss
+    assert found == LossConfig(generator="wgan", path_length_weight=2.0, **expected)
+    # What has been converted is written, and read again, as it is.
+    assert from_dict(LossConfig, to_dict(found)) == found
+
+
+@pytest.mark.parametrize(
+    "config, settings, expected",
+    [
+        ("f", ["logistic-simplegp"], {}),
+        ("a", ["logistic-simplegp"], {"generator": "wgan"}),
+        ("f", ["logistic-simplegp", "r1_gamma=0", "r2_gamma=4"], {"r1_gamma": 0.0, "r2_gamma": 4.0}),
+        ("f", ["r1_gamma=3", "logistic-simplegp"], {"r1_gamma": 3.0}),
+        ("f", ["hinge-gp"], {"discriminator": "hinge", "r1_gamma": 0.0, "gradient_penalty": 10.0}),
+        ("f", ["hinge-gp", "gradient_penalty=2"], {"discriminator": "hinge", "r1_gamma": 0.0, "gradient_penalty": 2.0}),
+        (
+            "f",
+            ["wgan-gp"],
+            {"discriminator": "wgan", "r1_gamma": 0.0, "gradient_penalty": 10.0, "drift": 0.001},
+        ),
+    ],
+)
+def test_old_names_of_losses(config, settings, expected):
+    settings = [f"loss.{text}" if "=" in text else f"loss.discriminator={text}" for text in settings]
+    assert override(make_config(config), settings).loss == LossConfig(**expected)
+
+
+def test_every_setting_is_explained():
+    for name, setting in SETTINGS.items():
+        assert setting.text.endswith("."), name
+        assert setting.unset if setting.default is None else setting.unset is None, name
+        if setting.allowed is not None and setting.default is not None:
+            values = setting.default.values() if isinstance(setting.default, dict) else [setting.default]
+            assert all(map(setting.allowed.holds, values)), name
+
+
+def test_choices_are_what_there_is():
+    assert list(SETTINGS["loss.generator"].allowed) == list(GENERATOR_LOSSES)
+    assert list(SETTINGS["loss.discriminator"].allowed) == list(DISCRIMINATOR_LOSSES)
+    assert tuple(SETTINGS["precision"].allowed) == PRECISIONS
+
+
+def test_page_of_settings():
+    page = pathlib.Path(__file__).parents[1] / "docs" / "settings.md"
+    assert page.read_text() == settings_page(), "python -m stylegan_tf.recipes.settings_page > docs/settings.md"
+
+
 @pytest.mark.parametrize(
     "values", [[], None, 3, "text", {"seed": "x"}, {"colour": 1}, {"loss": []}, {"total_kimg": -1}]
 )
@@ -179,7 +265,7 @@ def test_what_is_no_configuration(values):
 def test_ranges_hold_without_json():
     with pytest.raises(ValueError, match="average_half_life_kimg must be at least 0; received -1"):
         TrainingConfig(average_half_life_kimg=-1)
-    with pytest.raises(ValueError, match="total_kimg must be at least 0; received nan"):
+    with pytest.raises(ValueError, match="total_kimg must be greater than 0; received nan"):
         TrainingConfig(total_kimg=math.nan)
     with pytest.raises(ValueError, match=r"optimizer\.beta1 must be from 0 to below 1; received nan"):
         TrainingConfig(optimizer=OptimizerConfig(beta1=math.nan))

@@ -9,9 +9,10 @@ import pytest
 import tensorflow as tf
 
 from stylegan_tf.recipes.settings import LossConfig, OptimizerConfig, TrainingConfig
-from stylegan_tf.training.checks import check_minibatches
+from stylegan_tf.training.checks import check_metric_ticks, check_minibatches
 from stylegan_tf.training.models import Models
-from stylegan_tf.training.steps import STATISTICS, TrainingStep, order_of_rounds, tick_values
+from stylegan_tf.training.parts import parts_of
+from stylegan_tf.training.steps import TrainingStep, order_of_rounds, statistics_of, tick_values
 
 RESOLUTION, BATCH, RATE = 8, 8, 0.1
 CONFIG = TrainingConfig(
@@ -21,7 +22,7 @@ CONFIG = TrainingConfig(
     # Adam's step is nearly the gradient's sign with the paper's epsilon; with this one it follows the gradient's size.
     optimizer=OptimizerConfig(epsilon=1.0),
 )
-WGAN_GP = LossConfig(generator="wgan", discriminator="wgan-gp")
+WGAN_GP = LossConfig(generator="wgan", discriminator="wgan", r1_gamma=0.0, gradient_penalty=10.0, drift=0.001)
 
 
 class Trained:
@@ -51,7 +52,7 @@ class Trained:
             images = tf.constant(random.randint(256, size=(BATCH, RESOLUTION, RESOLUTION, 3)), tf.uint8)
             scalars = [tf.constant(value, tf.float32) for value in (0.4, RATE, RATE, 0.5)]
             values = step(images, tf.zeros([BATCH, 0]), tf.constant(i * BATCH, tf.int64), *scalars)
-            self.statistics.append(dict(zip(STATISTICS, values.numpy().tolist(), strict=True)))
+            self.statistics.append(dict(zip(step.statistics, values.numpy().tolist(), strict=True)))
         self.end = weights(self.models)
 
     def moved(self, network):
@@ -132,6 +133,16 @@ def test_rounds_that_do_not_fit(minibatch, accumulate, expected):
         assert all(line.startswith(start) for line, start in zip(lines, expected, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("snapshot", "metric", "metrics", "every"),
+    [(10, 1, ["m"], None), (10, 20, ["m"], None), (10, 8, ["m"], 40), (10, 8, [], None)],
+)
+def test_ticks_without_a_snapshot_are_not_measured(snapshot, metric, metrics, every):
+    config = dataclasses.replace(CONFIG, snapshot_ticks=snapshot, metric_ticks=metric, metrics=metrics)
+    lines = check_metric_ticks(config)
+    assert [line.endswith(f"that is every {every} ticks.") for line in lines] == ([True] if every else [])
+
+
 def test_compiled_with_xla():
     compiled = Trained(dataclasses.replace(CONFIG, xla=True))
     assert_close(compiled, float32(), 1e-5)
@@ -203,7 +214,8 @@ def test_gradient_norm_is_that_of_the_update():
 
 
 def test_norms_are_averaged_over_the_steps_that_were_taken():
-    totals = dict.fromkeys(STATISTICS, 6.0) | {"D_skipped": 1.0, "G_skipped": 0.0}
-    values = tick_values(np.array(list(totals.values())), minibatches=3)
+    parts = parts_of(CONFIG)
+    totals = dict.fromkeys(statistics_of(parts), 6.0) | {"D_skipped": 1.0, "G_skipped": 0.0}
+    values = tick_values(np.array(list(totals.values())), parts, {"D": 3, "G": 3})
     assert values["gradient_norm/D"] == 3 and values["gradient_norm/G"] == 2
     assert values["D_skipped"] == 1 and values["D_loss"] == 2

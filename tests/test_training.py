@@ -2,6 +2,7 @@
 
 import collections
 import types
+import weakref
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ from stylegan_tf.runtime.optimizer import Adam
 from stylegan_tf.training.average import half_life_beta
 from stylegan_tf.training.checkpoint import Progress
 from stylegan_tf.training.models import Models
-from stylegan_tf.training.steps import STATISTICS, TrainingStep
+from stylegan_tf.training.steps import TrainingStep
 from stylegan_tf.training.stream import RealImages, next_change
 from stylegan_tf.training.trainer import Trainer
 
@@ -33,12 +34,12 @@ def strategy():
 class Trained:
     """Variables with an Adam, and three random gradients of different sizes for them."""
 
-    def __init__(self, strategy, **options):
-        self.strategy, self.random = strategy, np.random.RandomState(5)
+    def __init__(self, strategy, **betas):
+        self.strategy, self.random, self.betas = strategy, np.random.RandomState(5), betas
         self.start = [self.random.standard_normal(shape).astype("float32") for shape in [(3,), (4, 5), ()]]
         with strategy.scope():
             self.variables = [keras.Variable(value) for value in self.start]
-            self.adam = Adam(self.variables, **options)
+            self.adam = Adam(self.variables)
 
     def gradients(self):
         sizes = (1.0, 1e-3, 1e-6)
@@ -46,7 +47,7 @@ class Trained:
         return [tf.constant(value, "float32") for value in values]
 
     def step(self, gradients):
-        return bool(self.adam.apply(self.strategy, gradients, RATE)[0])
+        return bool(self.adam.apply(self.strategy, gradients, RATE, **self.betas)[0])
 
     def state(self):
         slots = [*(variable.value for variable in self.variables), *self.adam.m, *self.adam.v, self.adam.updates]
@@ -60,7 +61,7 @@ def assert_same(state, expected):
 
 @pytest.mark.parametrize("beta1", [0.0, 0.5])
 def test_adam_equals_keras(strategy, beta1):
-    ours = Trained(strategy, beta1=beta1, beta2=0.99, epsilon=1e-8)
+    ours = Trained(strategy, beta1=beta1, beta2=0.99)
     theirs = [keras.Variable(value) for value in ours.start]
     optimizer = keras.optimizers.Adam(float(RATE), beta_1=beta1, beta_2=0.99, epsilon=1e-8)
     for _ in range(5):
@@ -114,7 +115,7 @@ def test_variables_without_gradient_stay(strategy):
 def fake_generator(resolution=32):
     """As much of a generator as draws need."""
     shapes = [(1, side, side, 1) for side in (4, 8, 16, 32) if side <= resolution for _ in range(2)]
-    return types.SimpleNamespace(latent_size=8, synthesis=types.SimpleNamespace(noise_shapes=shapes))
+    return types.SimpleNamespace(latent_size=8, noise_shapes=shapes, layers_at=lambda side: 2 * side.bit_length() - 4)
 
 
 def test_draws_are_a_function_of_the_seed():
@@ -187,9 +188,10 @@ class Stepped:
             self.models = Models(config, num_channels=1, label_size=0)
         step = TrainingStep(self.models, config, strategy, 4, fading=False, all_labels=tf.zeros([1, 0]))
         images = np.random.RandomState(6).randint(256, size=(8, 4, 4, 1)).astype("uint8")
-        self.reals, self.D_draws, self.G_draws, self.factors, self.labels = strategy.run(
-            step.draw, (tf.constant(images), tf.constant(0, tf.int64), tf.constant(1.0))
+        self.inputs = strategy.run(
+            step.draw, (tf.constant(images), tf.zeros([8, 0]), tf.constant(0, tf.int64), tf.constant(1.0))
         )
+        self.statistics = step.statistics
         self.traced = tf.function(step.update)
 
     def state(self):
@@ -197,10 +199,11 @@ class Stepped:
 
     def step(self, reals=None, G_draws=None, beta=0.5):
         """The statistics of one step by name, with something else than the minibatch's own."""
-        batch = (self.reals if reals is None else reals, self.D_draws, G_draws or self.G_draws, self.factors)
-        scalars = (tf.constant(1.0), RATE, RATE, tf.constant(beta))
-        statistics = self.traced(*batch, self.labels, self.labels, *scalars)
-        return dict(zip(STATISTICS, statistics.numpy(), strict=True))
+        D, G = self.inputs["D"], self.inputs["G"]
+        D = D if reals is None else D._replace(reals=reals)
+        G = G if G_draws is None else G._replace(draws=G_draws)
+        statistics = self.traced({"D": D, "G": G}, tf.constant(1.0), RATE, RATE, tf.constant(beta))
+        return dict(zip(self.statistics, statistics.numpy(), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +246,7 @@ def test_step_changes_everything(stepped):
 
 def test_nan_in_reals_skips_d(stepped):
     before = stepped.state()
-    reals = stepped.reals.numpy()
+    reals = stepped.inputs["D"].reals.numpy()
     reals[3, 2, 1, 0] = np.nan
     statistics = stepped.step(reals=tf.constant(reals))
     assert (statistics["D_skipped"], statistics["G_skipped"]) == (1, 0)
@@ -253,8 +256,8 @@ def test_nan_in_reals_skips_d(stepped):
 def test_nan_in_noise_skips_g(stepped):
     before = stepped.state()
     # The noise strengths start at zero, and NaN * 0 is NaN.
-    noise = [stepped.G_draws.noise[0] * np.nan, *stepped.G_draws.noise[1:]]
-    statistics = stepped.step(G_draws=stepped.G_draws._replace(noise=noise))
+    draws = stepped.inputs["G"].draws
+    statistics = stepped.step(G_draws=draws._replace(noise=[draws.noise[0] * np.nan, *draws.noise[1:]]))
     assert (statistics["D_skipped"], statistics["G_skipped"]) == (0, 1)
     after = stepped.state()
     assert changed(before, after) == {"G", "D", "Gs", "D_optimizer"}
@@ -265,7 +268,7 @@ def test_nan_in_noise_skips_g(stepped):
 def test_average_lags_one_step_of_g(stepped):
     G, Gs = stepped.models.G, stepped.models.Gs
     start = [variable.numpy() for variable in G.trainable_variables]
-    w = G.mapping(stepped.D_draws.z).numpy()[:, 0]
+    w = G.mapping(stepped.inputs["D"].draws.z).numpy()[:, 0]
     stepped.step(beta=0.0)
     assert_same([variable.numpy() for variable in Gs.trainable_variables], start)
     assert not any(np.array_equal(v.numpy(), value) for v, value in zip(G.trainable_variables, start, strict=True))
@@ -295,11 +298,13 @@ def run(tmp_path_factory):
         schedule=ScheduleConfig(
             lod_initial_resolution=4, lod_training_kimg=0.064, lod_transition_kimg=0.064, minibatch_base=8
         ),
-        loss=LossConfig(discriminator="logistic"),
+        loss=LossConfig(r1_gamma=0.0),
         style_mixing_prob=0.0,
         **NETWORKS,
     )
-    record = types.SimpleNamespace(resets=collections.defaultdict(list), traces=collections.Counter(), streams=[])
+    record = types.SimpleNamespace(
+        resets=collections.defaultdict(list), traces=collections.Counter(), streams=[], graphs={}
+    )
     with pytest.MonkeyPatch.context() as patch:
         trainer = record.trainer = Trainer(config)
         names = {id(trainer.models.G_optimizer): "G", id(trainer.models.D_optimizer): "D"}
@@ -310,7 +315,9 @@ def run(tmp_path_factory):
             reset(self)
 
         def recorded_draw(self, *arguments):
-            record.traces[self.resolution, self.fading] += 1
+            level = self.level.resolution, self.level.fading
+            record.traces[level] += 1
+            record.graphs[level] = weakref.ref(tf.compat.v1.get_default_graph())
             return draw(self, *arguments)
 
         def recorded_open_stream(self, *arguments):
@@ -369,4 +376,8 @@ def test_changes_of_stream_are_foreseen(repeats, resumed_at):
 def test_one_trace_a_step(run):
     # Python runs through `draw` only when a step is traced.
     assert run.traces == {(4, False): 1, (8, True): 1, (8, False): 1}
-    assert run.trainer.steps.keys() == run.traces.keys()
+
+
+def test_steps_of_levels_that_are_left_are_freed(run):
+    alive = {level: graph() is not None for level, graph in run.graphs.items()}
+    assert alive == {(4, False): False, (8, True): False, (8, False): True}

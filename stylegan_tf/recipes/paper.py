@@ -1,9 +1,11 @@
 """The FIDs that the paper reports, and which of them belongs to a run."""
 
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import getitem
 
-from stylegan_tf.recipes.presets import MINIBATCHES, make_config, split_size
-from stylegan_tf.recipes.settings import to_dict
+from stylegan_tf.recipes.presets import MINIBATCHES, full_resolution, make_config, split_size
+from stylegan_tf.recipes.settings import SETTINGS, to_dict
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,7 @@ class PaperRow:
     source: str
     config: str = "f"
     dataset: str = "ffhq"
-    resolution: int = 1024
+    resolution: int | None = None  # other than the data set's own
     style_mixing_prob: float | None = None
 
 
@@ -45,33 +47,11 @@ PAPER_ROWS = [
     ),
     *(PaperRow(fid, f"Table 2, mixing {share:.0%}, FFHQ", style_mixing_prob=share) for share, fid in TABLE_2.items()),
     *(PaperRow(fid, f"Table 4, {name.replace('-', ' ')}, FFHQ", name) for name, fid in TABLE_4.items()),
-    PaperRow(2.65, "LSUN Bedroom at 256x256, configuration F", dataset="lsun-bedroom", resolution=256),
-    PaperRow(8.53, "LSUN Cat at 256x256, configuration F", dataset="lsun-cat", resolution=256),
-    PaperRow(3.27, "LSUN Car at 512x384, configuration F", dataset="lsun-car", resolution=512),
+    PaperRow(2.65, "LSUN Bedroom at 256x256, configuration F", dataset="lsun-bedroom"),
+    PaperRow(8.53, "LSUN Cat at 256x256, configuration F", dataset="lsun-cat"),
+    PaperRow(3.27, "LSUN Car at 512x384, configuration F", dataset="lsun-car"),
     PaperRow(4.3, "FFHQ at 256x256, reduced by box means, configuration F", resolution=256),
 ]
-
-# What does not change the quality that a run reaches.
-NEUTRAL = (
-    "config",
-    "dataset",
-    "data_dir",
-    "resolution",
-    "shuffle_megabytes",
-    "cache_megabytes",
-    "num_gpus",
-    "num_hosts",
-    "accumulate",
-    "xla",
-    "seed",
-    "snapshot_ticks",
-    "keep_checkpoints",
-    "checkpoint_hours",
-    "nonfinite_limit",
-    "metrics",
-    "metric_ticks",
-    "deterministic",
-)
 
 
 def paper_fid(config):
@@ -90,7 +70,8 @@ def paper_fid(config):
         expected = make_config(row.config, row.dataset)
         if row.style_mixing_prob is not None:
             expected = replace(expected, style_mixing_prob=row.style_mixing_prob)
-        same_images = name == row.dataset and (config.resolution or size) in (None, row.resolution)
+        resolution = row.resolution or full_resolution(row.dataset)
+        same_images = name == row.dataset and (config.resolution or size) in (None, resolution)
         if same_images and essence(config) == essence(expected):
             return {"fid": row.fid, "source": row.source}
     return None
@@ -99,10 +80,11 @@ def paper_fid(config):
 def essence(config):
     """All settings, nested dicts, but for those that do not change the quality that a run reaches."""
     values = to_dict(config)
-    for name in NEUTRAL:
-        del values[name]
+    for name, setting in SETTINGS.items():
+        if not setting.learned:
+            *path, last = name.split(".")
+            del reduce(getitem, path, values)[last]
     schedule = values["schedule"]
-    del schedule["tick_kimg_base"], schedule["tick_kimg_dict"]
     if {name: schedule[name] for name in ("minibatch_base", "minibatch_dict")} in MINIBATCHES.values():
         del schedule["minibatch_base"], schedule["minibatch_dict"]
     if values["precision"] == "tf32":

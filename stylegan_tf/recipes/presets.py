@@ -18,7 +18,7 @@ def merge(base, changes):
 
 
 # What a configuration changes in `TrainingConfig`, whose defaults are F on FFHQ; each of E to B leaves out more.
-WGAN_GP = {"generator": "wgan", "discriminator": "wgan-gp"}
+WGAN_GP = {"generator": "wgan", "discriminator": "wgan", "r1_gamma": 0.0, "gradient_penalty": 10.0, "drift": 0.001}
 NO_MAPPING = {"generator": {"mapping_layers": 0}}
 NO_STYLES = {"generator": {"use_styles": False, "use_instance_norm": False, "use_pixel_norm": True}}
 
@@ -54,7 +54,7 @@ CONFIGS = {
 
 AT_MOST_0_002 = {128: 0.0015, 256: 0.002, 512: 0.002, 1024: 0.002}
 
-# What a data set changes. It goes before the configuration, but for the keywords of the generator.
+# What a data set changes. It goes before the configuration, but for the loss and the keywords of the generator.
 DATASETS = {
     "ffhq": {"mirror": True},
     "celebahq": {
@@ -94,6 +94,17 @@ DATASETS = {
         "average_half_life_kimg": 3,
         "snapshot_ticks": 4,
     },
+}
+
+# Sides of the images of the data sets themselves.
+RESOLUTIONS = {
+    "ffhq": 1024,
+    "celebahq": 1024,
+    "lsun-bedroom": 256,
+    "lsun-cat": 256,
+    "lsun-car": 512,
+    "cifar10": 32,
+    "digits": 32,
 }
 
 # Any other: the paper's settings, but not every image may be mirrored: text, digits and maps may not.
@@ -151,8 +162,10 @@ def make_config(config="f", dataset="ffhq", num_gpus=0, num_hosts=1):
     name, _ = split_size(dataset)
     recipe = DATASETS.get(name, OTHER_DATASET)
     changes = merge(CONFIGS[config], recipe)
-    # What the generator is made of is the configuration's to say, and the data set's how large it is.
-    changes["generator"] = merge(recipe.get("generator", {}), CONFIGS[config].get("generator", {}))
+    # What the generator is made of is the configuration's to say, and the data set's how large it is; and which losses
+    # there are, and the data set's how much they weigh.
+    for part in ("generator", "loss"):
+        changes[part] = merge(recipe.get(part, {}), CONFIGS[config].get(part, {}))
     changes = merge(changes, EXCEPTIONS.get((name, config), {}))
     if changes.get("networks") == "progan":
         changes["generator"] = {k: v for k, v in changes["generator"].items() if k not in STYLE_KEYWORDS}
@@ -164,6 +177,12 @@ def split_size(dataset):
     """("ffhq", 256) of "ffhq256" or "ffhq-256"; ("ffhq", None) of "ffhq". A name in `DATASETS` is left whole."""
     match = re.fullmatch(r"(.+?)[-_]?(\d+)", dataset)
     return (match[1], int(match[2])) if match and dataset not in DATASETS else (dataset, None)
+
+
+def full_resolution(dataset):
+    """The side of the images of a data set's name, such as ffhq or ffhq-256; None if the name does not tell."""
+    name, size = split_size(dataset)
+    return size or RESOLUTIONS.get(name)
 
 
 def is_mirrored(dataset):

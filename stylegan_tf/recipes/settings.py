@@ -1,146 +1,219 @@
 """What a training run is: frozen dataclasses, and JSON in and out. Those of the paper are in `presets.py`.
 
-Origins of the constants are listed in PROVENANCE.md.
+docs/settings.md is made of the declarations here. Origins of the constants are listed in PROVENANCE.md.
 """
 
 import dataclasses
 import json
 import math
-import operator
 import types
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from stylegan_tf.recipes.declaration import (
+    COUNT,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SHARE,
+    Choices,
+    Range,
+    check_allowed,
+    setting,
+    settings_of,
+)
+from stylegan_tf.recipes.old_settings import ask_for_old_loss, convert_loss
 from stylegan_tf.recipes.schedule import TICK_KIMG, training_schedule
+
+PAPER_RATES = {128: 0.0015, 256: 0.002, 512: 0.003, 1024: 0.003}
 
 
 @dataclass(frozen=True)
 class ScheduleConfig:
     """Arguments of `training_schedule`; the paper's growth (section 3 and appendix C) by default."""
 
-    lod_initial_resolution: int = 8
-    lod_training_kimg: float = 600
-    lod_transition_kimg: float = 600
-    minibatch_base: int = 4
-    minibatch_dict: dict[int, int] = field(default_factory=dict)
-    max_minibatch_per_gpu: dict[int, int] = field(default_factory=dict)
-    G_lrate_base: float = 0.001
-    G_lrate_dict: dict[int, float] = field(default_factory=lambda: {128: 0.0015, 256: 0.002, 512: 0.003, 1024: 0.003})
-    D_lrate_base: float = 0.001
-    D_lrate_dict: dict[int, float] = field(default_factory=lambda: {128: 0.0015, 256: 0.002, 512: 0.003, 1024: 0.003})
-    lrate_rampup_kimg: float = 0
-    tick_kimg_base: float = 160
-    tick_kimg_dict: dict[int, float] = field(default_factory=lambda: dict(TICK_KIMG))
+    lod_initial_resolution: int = setting(8, "Resolution at which training starts.")
+    lod_training_kimg: float = setting(
+        600, "Thousands of images for a resolution before the next one fades in.", NOT_NEGATIVE
+    )
+    lod_transition_kimg: float = setting(600, "Thousands of images during which a resolution fades in.", NOT_NEGATIVE)
+    minibatch_base: int = setting(
+        4, "Images in a minibatch over all GPUs, where minibatch_dict has no entry for the resolution.", COUNT
+    )
+    minibatch_dict: dict[int, int] = setting(dict, "Images in a minibatch by resolution.", COUNT)
+    max_minibatch_per_gpu: dict[int, int] = setting(
+        dict, "Most images that a GPU gets of a minibatch, by resolution.", COUNT
+    )
+    G_lrate_base: float = setting(
+        0.001, "Learning rate of G, where G_lrate_dict has no entry for the resolution.", NOT_NEGATIVE
+    )
+    G_lrate_dict: dict[int, float] = setting(PAPER_RATES.copy, "Learning rate of G by resolution.", NOT_NEGATIVE)
+    D_lrate_base: float = setting(
+        0.001, "Learning rate of D, where D_lrate_dict has no entry for the resolution.", NOT_NEGATIVE
+    )
+    D_lrate_dict: dict[int, float] = setting(PAPER_RATES.copy, "Learning rate of D by resolution.", NOT_NEGATIVE)
+    lrate_rampup_kimg: float = setting(
+        0, "Thousands of images over which both learning rates rise from 0.", NOT_NEGATIVE
+    )
+    tick_kimg_base: float = setting(
+        160,
+        "Thousands of images between two progress reports, where tick_kimg_dict has no entry for the resolution.",
+        POSITIVE,
+        learned=False,
+    )
+    tick_kimg_dict: dict[int, float] = setting(
+        TICK_KIMG.copy, "Thousands of images between two progress reports by resolution.", POSITIVE, learned=False
+    )
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Names and weights of `losses.py`; non-saturating logistic loss with R1 by default (the paper's for FFHQ)."""
+    """A base loss for each network, and penalties with their weights; `training/losses.py` computes them.
 
-    generator: str = "logistic-nonsaturating"
-    discriminator: str = "logistic-simplegp"
-    r1_gamma: float = 10.0
-    r2_gamma: float = 0.0
-    wgan_lambda: float = 10.0
-    wgan_epsilon: float = 0.001
-    wgan_target: float = 1.0
-    path_length_weight: float = 0.0
-    path_length_decay: float = 0.01
+    By default the paper's for FFHQ: the non-saturating logistic loss with R1.
+    """
+
+    generator: str = setting(
+        "logistic-nonsaturating",
+        "Loss of G.",
+        Choices(("wgan", "logistic-saturating", "logistic-nonsaturating")),
+    )
+    discriminator: str = setting("logistic", "Loss of D, without penalties.", Choices(("wgan", "hinge", "logistic")))
+    r1_gamma: float = setting(10.0, "Weight of R1, the squared gradient of D at real images.", NOT_NEGATIVE)
+    r1_interval: int = setting(
+        1, "Steps between two evaluations of R1; above 1, it is an update of its own (lazy regularization).", COUNT
+    )
+    r2_gamma: float = setting(0.0, "Weight of R2, the squared gradient of D at generated images.", NOT_NEGATIVE)
+    gradient_penalty: float = setting(
+        0.0, "Weight of the gradient penalty (WGAN-GP's lambda) between real and generated images.", NOT_NEGATIVE
+    )
+    gradient_penalty_target: float = setting(1.0, "Norm of the gradient that it asks for.", POSITIVE)
+    drift: float = setting(0.0, "Weight of the squared scores of real images.", NOT_NEGATIVE)
+    path_length_weight: float = setting(0.0, "Weight of StyleGAN2's path length penalty on G.", NOT_NEGATIVE)
+    path_length_interval: int = setting(
+        1, "Steps between two evaluations of it; above 1, it is an update of its own (lazy regularization).", COUNT
+    )
+    path_length_decay: float = setting(0.01, "Share of a step in the running mean of the path lengths.", SHARE)
+
+    @property
+    def lazy_r1(self):
+        """Whether R1 is an update of its own."""
+        return self.r1_gamma > 0 and self.r1_interval > 1
+
+    @property
+    def lazy_path_length(self):
+        """Whether the path length penalty is an update of its own."""
+        return self.path_length_weight > 0 and self.path_length_interval > 1
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
     """Adam, as in the paper (appendix C)."""
 
-    beta1: float = 0.0
-    beta2: float = 0.99
-    epsilon: float = 1e-8
+    beta1: float = setting(0.0, "Decay of Adam's first moment.", Range(0, 1, excluded=1))
+    beta2: float = setting(0.99, "Decay of Adam's second moment.", Range(0, 1, excluded=1))
+    epsilon: float = setting(1e-8, "Adam's epsilon.", POSITIVE)
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One training run.
+    """One training run. What each setting means stands beside it, and in docs/settings.md."""
 
-    Attributes:
-        config: Name of the configuration it started from, among `presets.CONFIGS`.
-        dataset: Name of the data set, a folder in `data_dir`.
-        data_dir: Folder of data sets.
-        resolution: Side of the images; None, until the data set is opened, for its own.
-        max_label_size: Labels to train with: 0 for none, "full" for all of the data set's, n for its first n columns.
-        shuffle_megabytes: Size of the window in which real images are shuffled.
-        cache_megabytes: A level of the data set that takes no more is kept in memory.
-        mirror: Whether to mirror half of the real images.
-        num_gpus: Replicas on each host; 0 is one replica on the CPU.
-        num_hosts: Machines that train together.
-        accumulate: Rounds in which a replica goes through its share of a minibatch, to save memory.
-        precision: "fp32", "tf32", "bf16" or "fp16".
-        xla: Whether to compile each replica's part of a step with XLA; None: where it is faster, on GPUs.
-        seed: Seed of everything random.
-        total_kimg: Length of the run in thousands of real images.
-        networks: Family of the networks, a name in `networks.families.FAMILIES`.
-        generator: Keyword arguments of `Generator`.
-        discriminator: Keyword arguments of `Discriminator`.
-        init_from: Snapshot, run, or pickle (its path, URL or published name) whose weights the run starts with; None
-            for random ones.
-        freeze_d: Number of D's layers, counted from the image, that are not trained.
-        style_mixing_prob: Probability that a second latent takes over at a random layer.
-        w_average_beta: Decay of the running average of w, per step.
-        average_half_life_kimg: Half-life of the moving average Gs of the generator's weights.
-        minibatch_repeats: Minibatches between two looks at the schedule.
-        snapshot_ticks: Ticks between two snapshots, checkpoints and image grids.
-        keep_checkpoints: Newest checkpoints that are kept.
-        checkpoint_hours: Of the older ones, one in so many hours is kept; 0 for none.
-        nonfinite_limit: Updates of a network, skipped one after the other since they are not finite, that end the run.
-        metrics: Names of the metrics of snapshots.
-        metric_ticks: Ticks between two snapshots that are measured.
-        deterministic: Whether to ask TensorFlow for bitwise repeatable (slower) operations.
-    """
-
-    config: str = "f"
-    dataset: str = "ffhq"
-    data_dir: str = "data"
-    resolution: int | None = None
-    max_label_size: int | str = 0
-    shuffle_megabytes: float = 4096
-    cache_megabytes: float = 1024
-    mirror: bool = True
-    num_gpus: int = 0
-    num_hosts: int = 1
-    accumulate: int = 1
-    precision: str = "fp32"
-    xla: bool | None = None
-    seed: int = 1000
-    total_kimg: float = 25000
-    networks: str = "stylegan"
-    generator: dict = field(default_factory=dict)
-    discriminator: dict = field(default_factory=dict)
-    init_from: str | None = None
-    freeze_d: int = 0
+    config: str = setting("f", "Configuration of the paper: a to f of Table 1, the others of Table 4.", learned=False)
+    dataset: str = setting("ffhq", "Data set: a folder in --data-dir, or digits, which creates itself.", learned=False)
+    data_dir: str = setting("data", "Folder of data sets.", resumable=True, learned=False)
+    resolution: int | None = setting(None, "Side of the images.", learned=False, unset="the data set's")
+    max_label_size: int | str = setting(
+        0, 'Labels to train with: 0 for none, "full" for all of the data set\'s, n for its first n columns.'
+    )
+    shuffle_megabytes: float = setting(
+        4096, "Size of the window in which real images are shuffled.", NOT_NEGATIVE, learned=False
+    )
+    cache_megabytes: float = setting(
+        1024,
+        "A level of the data set that takes no more is kept in memory.",
+        NOT_NEGATIVE,
+        resumable=True,
+        learned=False,
+    )
+    mirror: bool = setting(True, "Mirror half of the real images.")
+    num_gpus: int = setting(0, "GPUs of each host; 0 trains on the CPU.", NOT_NEGATIVE, resumable=True, learned=False)
+    num_hosts: int = setting(1, "Machines that train together.", COUNT, resumable=True, learned=False)
+    accumulate: int = setting(
+        1, "Rounds in which a GPU goes through its images, to save memory.", COUNT, resumable=True, learned=False
+    )
+    precision: str = setting(
+        "fp32",
+        "Arithmetic of the convolutions; weights and statistics are float32.",
+        Choices(("fp32", "tf32", "bf16", "fp16")),
+    )
+    xla: bool | None = setting(
+        None, "Compile the networks with XLA.", resumable=True, learned=False, unset="on GPUs only"
+    )
+    seed: int = setting(1000, "Seed of everything random.", Range(0, 2**32 - 1), learned=False)
+    total_kimg: float = setting(25000, "Length of the run in thousands of real images.", POSITIVE, resumable=True)
+    networks: str = setting(
+        "stylegan", "Family of the networks, such as stylegan, or progan for Progressive GAN's own."
+    )
+    generator: dict = setting(dict, "Keyword arguments of the family's generator.")
+    discriminator: dict = setting(dict, "Keyword arguments of the family's discriminator.")
+    init_from: str | None = setting(
+        None, "Start with the weights of a snapshot, a run, a .pkl, its URL or its name.", unset="random weights"
+    )
+    freeze_d: int = setting(0, "Layers of D, from the image on, not to train.", NOT_NEGATIVE)
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
-    style_mixing_prob: float = 0.9
-    w_average_beta: float = 0.995
-    average_half_life_kimg: float = 10
-    minibatch_repeats: int = 4
-    snapshot_ticks: int = 1
-    keep_checkpoints: int = 3
-    checkpoint_hours: float = 1
-    nonfinite_limit: int = 100
-    metrics: list[str] = field(default_factory=list)
-    metric_ticks: int = 1
-    deterministic: bool = False
+    step_order: str = setting(
+        "d-average-g",
+        "Order of a step: both networks' updates, and the moving average of G.",
+        Choices(("d-average-g", "g-average-d")),
+    )
+    style_mixing_prob: float = setting(
+        0.9, "Probability of style mixing: a second latent takes over at a random layer.", SHARE
+    )
+    w_average_beta: float = setting(0.995, "Decay of the running average of w, per step.", SHARE)
+    average_half_life_kimg: float = setting(
+        10, "Half-life of the moving average Gs of G's weights, in thousands of images.", NOT_NEGATIVE
+    )
+    minibatch_repeats: int = setting(4, "Minibatches between two looks at the schedule.", COUNT)
+    snapshot_ticks: int = setting(
+        10, "Ticks between two snapshots of the networks.", COUNT, resumable=True, learned=False
+    )
+    keep_snapshots: int | None = setting(
+        None,
+        "Newest snapshots to keep; 0 for all.",
+        NOT_NEGATIVE,
+        resumable=True,
+        learned=False,
+        unset="all where they take at most 10 GB together, else 10",
+    )
+    keep_checkpoints: int = setting(3, "Newest checkpoints to keep.", COUNT, resumable=True, learned=False)
+    checkpoint_hours: float = setting(
+        1,
+        "Of the older checkpoints, one in so many hours is kept; 0 for none.",
+        NOT_NEGATIVE,
+        resumable=True,
+        learned=False,
+    )
+    nonfinite_limit: int = setting(
+        100,
+        "Updates of a network, skipped one after the other since they are not finite, that end the run.",
+        COUNT,
+        resumable=True,
+        learned=False,
+    )
+    metrics: list[str] = setting(list, "Metrics of snapshots, such as fid50k,ppl_wend.", resumable=True, learned=False)
+    metric_ticks: int = setting(
+        1,
+        "Of the snapshots, those of every so many ticks are measured, and the last.",
+        COUNT,
+        resumable=True,
+        learned=False,
+    )
+    deterministic: bool = setting(False, "Ask TensorFlow for bitwise repeatable (slower) operations.", learned=False)
 
     def __post_init__(self):
-        for name, allowed in RANGES.items():
-            value = operator.attrgetter(name)(self)
-            values = {f"{name}[{key}]": v for key, v in value.items()} if isinstance(value, dict) else {name: value}
-            for label, number in values.items():
-                if not allowed.holds(number):
-                    raise ValueError(f"{label} must be {allowed}; received {number}.")
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}; received {getattr(self, name)!r}.")
+        check_allowed(self)
 
     @property
     def num_replicas(self):
@@ -160,72 +233,7 @@ class TrainingConfig:
         )
 
 
-@dataclass(frozen=True)
-class Range:
-    """Numbers from `least` to `most`, without the one of them that is `excluded`."""
-
-    least: float
-    most: float = math.inf
-    excluded: float | None = None
-
-    def holds(self, value):
-        return self.least <= value <= self.most and value != self.excluded
-
-    def __str__(self):
-        if self.excluded == self.least:
-            return f"greater than {self.least}"
-        if self.most == math.inf:
-            return f"at least {self.least}"
-        return f"from {self.least} to {'below ' if self.excluded == self.most else ''}{self.most}"
-
-
-NOT_NEGATIVE, COUNT, SHARE = Range(0), Range(1), Range(0, 1)
-
-RANGES = {
-    "num_gpus": NOT_NEGATIVE,
-    "num_hosts": COUNT,
-    "accumulate": COUNT,
-    "freeze_d": NOT_NEGATIVE,
-    "keep_checkpoints": COUNT,
-    "checkpoint_hours": NOT_NEGATIVE,
-    "nonfinite_limit": COUNT,
-    "metric_ticks": COUNT,
-    "shuffle_megabytes": NOT_NEGATIVE,
-    "cache_megabytes": NOT_NEGATIVE,
-    "seed": Range(0, 2**32 - 1),
-    "total_kimg": NOT_NEGATIVE,
-    "style_mixing_prob": SHARE,
-    "w_average_beta": SHARE,
-    "average_half_life_kimg": NOT_NEGATIVE,
-    "minibatch_repeats": COUNT,
-    "snapshot_ticks": COUNT,
-    "loss.r1_gamma": NOT_NEGATIVE,
-    "loss.r2_gamma": NOT_NEGATIVE,
-    "loss.wgan_lambda": NOT_NEGATIVE,
-    "loss.wgan_epsilon": NOT_NEGATIVE,
-    "loss.wgan_target": Range(0, excluded=0),
-    "loss.path_length_weight": NOT_NEGATIVE,
-    "loss.path_length_decay": SHARE,
-    "optimizer.beta1": Range(0, 1, excluded=1),
-    "optimizer.beta2": Range(0, 1, excluded=1),
-    "optimizer.epsilon": Range(0, excluded=0),
-    "schedule.lod_training_kimg": NOT_NEGATIVE,
-    "schedule.lod_transition_kimg": NOT_NEGATIVE,
-    "schedule.minibatch_base": COUNT,
-    "schedule.minibatch_dict": COUNT,
-    "schedule.max_minibatch_per_gpu": COUNT,
-    "schedule.G_lrate_base": NOT_NEGATIVE,
-    "schedule.G_lrate_dict": NOT_NEGATIVE,
-    "schedule.D_lrate_base": NOT_NEGATIVE,
-    "schedule.D_lrate_dict": NOT_NEGATIVE,
-    "schedule.lrate_rampup_kimg": NOT_NEGATIVE,
-    "schedule.tick_kimg_base": Range(0, excluded=0),
-    "schedule.tick_kimg_dict": Range(0, excluded=0),
-}
-
-CHOICES = {
-    "precision": ("fp32", "tf32", "bf16", "fp16"),
-}
+SETTINGS = settings_of(TrainingConfig)
 
 
 def override(config, settings):
@@ -235,10 +243,11 @@ def override(config, settings):
         ValueError: A key does not exist, or a value has the wrong type or is out of range.
     """
     values = json.loads(json.dumps(to_dict(config)))  # the keys of tables as text, as they are in settings
-    for setting in settings:
-        key, separator, text = setting.partition("=")
+    given = set()
+    for change in settings:
+        key, separator, text = change.partition("=")
         if not separator:
-            raise ValueError(f"A setting has the form KEY=VALUE; received {setting!r}.")
+            raise ValueError(f"A setting has the form KEY=VALUE; received {change!r}.")
         try:
             value = json.loads(text)
         except json.JSONDecodeError:
@@ -252,6 +261,8 @@ def override(config, settings):
             names = ", ".join(target if isinstance(target, dict) else values)
             raise ValueError(f"There is no setting {key!r}; there are: {names}.")
         target[last] = value
+        given.add(key)
+    ask_for_old_loss(values["loss"], {key.removeprefix("loss.") for key in given})
     return from_dict(type(config), values)
 
 
@@ -268,6 +279,8 @@ def from_dict(cls, values):
     """
     if not isinstance(values, dict):
         raise ValueError(f"{cls.__name__} must be a table of settings; received {values!r}.")
+    if cls is LossConfig:
+        values = convert_loss(values)
     types_by_name = typing.get_type_hints(cls)
     unknown = values.keys() - types_by_name.keys()
     if unknown:

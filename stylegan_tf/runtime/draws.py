@@ -16,6 +16,8 @@ class Purpose(enum.IntEnum):
     RANDOM_LABELS = 4
     GRID = 5
     PATH_LENGTH = 6
+    PATH_LENGTH_GENERATOR = 7
+    PATH_LENGTH_LABELS = 8
 
 
 class GeneratorDraws(NamedTuple):

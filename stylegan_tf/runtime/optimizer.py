@@ -11,11 +11,11 @@ class Adam:
 
     Args:
         variables: Keras variables, all of those that may ever be trained.
-        beta1, beta2, epsilon: As in the paper.
+        epsilon: As in the paper.
     """
 
-    def __init__(self, variables, beta1=0.0, beta2=0.99, epsilon=1e-8):
-        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+    def __init__(self, variables, epsilon=1e-8):
+        self.epsilon = epsilon
         self.targets = [variable.value for variable in variables]
         self.m = [tf.Variable(tf.zeros(v.shape), trainable=False) for v in self.targets]
         self.v = [tf.Variable(tf.zeros(v.shape), trainable=False) for v in self.targets]
@@ -26,13 +26,14 @@ class Adam:
         for slot in [*self.m, *self.v, self.updates]:
             slot.assign(tf.zeros_like(slot))
 
-    def apply(self, strategy, gradients, learning_rate):
+    def apply(self, strategy, gradients, learning_rate, beta1=0.0, beta2=0.99):
         """Sums each replica's gradients and takes one step, unless one of them is not finite.
 
         Args:
             strategy: The tf.distribute strategy.
             gradients: For each variable a per-replica gradient, already divided by the global minibatch, or None.
             learning_rate: float32 scalar.
+            beta1, beta2: Decays of the moments, as in the paper; Python's numbers, the same for every call.
 
         Returns:
             bool scalar: whether the step was taken, and float32 scalar: the norm of all gradients together, 0 if it was
@@ -53,16 +54,16 @@ class Adam:
         def step():
             self.updates.assign_add(1)
             updates = tf.cast(self.updates.read_value(), tf.float32)
-            powers = tf.pow(self.beta1, updates), tf.pow(self.beta2, updates)
+            powers = tf.pow(beta1, updates), tf.pow(beta2, updates)
             for gradient, (_, target, m, v) in zip(summed, used, strict=True):
                 strategy.extended.update(
-                    target, self._update, args=(m, v, gradient, learning_rate, *powers), group=False
+                    target, self._update, args=(m, v, gradient, learning_rate, beta1, beta2, *powers), group=False
                 )
             return True
 
         return tf.cond(finite, step, lambda: False), tf.where(finite, tf.sqrt(squares), 0.0)
 
-    def _update(self, target, m, v, gradient, learning_rate, beta1_power, beta2_power):
+    def _update(self, target, m, v, gradient, learning_rate, beta1, beta2, beta1_power, beta2_power):
         tf.raw_ops.ResourceApplyAdam(
             var=target.handle,
             m=m.handle,
@@ -70,8 +71,8 @@ class Adam:
             beta1_power=beta1_power,
             beta2_power=beta2_power,
             lr=learning_rate,
-            beta1=self.beta1,
-            beta2=self.beta2,
+            beta1=beta1,
+            beta2=beta2,
             epsilon=self.epsilon,
             grad=gradient,
         )

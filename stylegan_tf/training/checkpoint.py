@@ -22,6 +22,7 @@ class Progress:
 
     Attributes:
         images_seen: Real images shown to the discriminator.
+        steps: Steps taken; in a run that a version before 0.2 began, those since its last resume.
         schedule_images: `images_seen` when the schedule was last looked at; its phase still holds.
         repeat: Minibatches since then.
         lod: The lod of the last minibatch, None before the first.
@@ -33,6 +34,7 @@ class Progress:
     """
 
     images_seen: int = 0
+    steps: int = 0
     schedule_images: int = 0
     repeat: int = 0
     lod: float | None = None

@@ -1,19 +1,17 @@
 """What must be right about a configuration before a run starts."""
 
+import contextlib
+import math
+
 from stylegan_tf.networks.families import FAMILIES
 from stylegan_tf.networks.network import keywords_of
-from stylegan_tf.training.losses import BASE_LOSSES, GENERATOR_LOSSES
 
 
 def check_settings(config, metrics=()):
-    """ValueError for a metric, a loss, a family or a network's keyword that does not exist, or that the data decide."""
+    """ValueError for a metric, a family or a network's keyword that does not exist, or that the data decide."""
     for name in config.metrics:
         if name not in metrics:
             raise ValueError(f"There is no metric {name!r}; there are: {', '.join(metrics) or 'none yet'}.")
-    for name, known in (("generator", GENERATOR_LOSSES), ("discriminator", sorted(BASE_LOSSES))):
-        if getattr(config.loss, name) not in known:
-            received = getattr(config.loss, name)
-            raise ValueError(f"loss.{name} must be one of {', '.join(known)}; received {received!r}.")
     if config.networks not in FAMILIES:
         raise ValueError(f"networks must be one of {', '.join(FAMILIES)}; received {config.networks!r}.")
     family = FAMILIES[config.networks]
@@ -35,6 +33,18 @@ def check_generator(config, generator):
             f"The networks {config.networks} are not grown, but the schedule starts at "
             f"{config.schedule.lod_initial_resolution}x{config.schedule.lod_initial_resolution}; use --no-growing."
         )
+
+
+@contextlib.contextmanager
+def network_errors(config):
+    """Errors of networks that are built in this block become one ValueError that names their keywords."""
+    try:
+        yield
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"The networks cannot be built with generator={config.generator} and "
+            f"discriminator={config.discriminator}: {error}"
+        ) from error
 
 
 def check_minibatches(config, group_size):
@@ -71,6 +81,17 @@ def check_minibatches(config, group_size):
                 f"minibatch standard deviation sees groups of {images} instead of {group}, which changes the result."
             )
     return lines
+
+
+def check_metric_ticks(config):
+    """Lines about ticks that are not measured though they are due, as they have no snapshot; none, or one."""
+    together = math.lcm(config.snapshot_ticks, config.metric_ticks)
+    if not config.metrics or config.metric_ticks == 1 or together == config.metric_ticks:
+        return []
+    return [
+        f"Only snapshots are measured: with --snapshot-ticks={config.snapshot_ticks} and "
+        f"--metric-ticks={config.metric_ticks}, that is every {together} ticks."
+    ]
 
 
 def minibatches(config):

@@ -1,18 +1,34 @@
 """Why a run's updates are no longer finite: which tensor was the first."""
 
+from functools import partial
+
 import tensorflow as tf
+
+from stylegan_tf.training.parts import updates_of
 
 
 class DivergedError(Exception):
     """Training cannot go on; the message says what is not finite and what to try."""
 
 
-def diagnose(step, images, labels, images_seen, fade):
+# What is said of a part's statistics, in the order they are looked at.
+PHRASES = {
+    "scores/real": "D's scores of real images",
+    "scores/fake": "D's scores of generated images",
+    "penalty": "the penalty on D's gradient",
+    "R1": "R1",
+    "D_loss": "D's loss",
+    "G_loss": "G's loss",
+    "path_length_penalty": "the path length penalty",
+}
+
+
+def diagnose(step, images, labels, images_seen, fade, due=None):
     """Names what is not finite in a step, by repeating it: its draws depend on the images seen alone.
 
     Args:
         step: TrainingStep.
-        images, labels, images_seen, fade: What it was called with.
+        images, labels, images_seen, fade, due: What it was called with.
 
     Returns:
         A phrase such as "the gradient of D/16x16_first/kernel".
@@ -24,7 +40,7 @@ def diagnose(step, images, labels, images_seen, fade):
     names = []
 
     def repeat(images, labels):
-        found = dict(examine(step, images, labels, images_seen, fade))
+        found = dict(examine(step, images, labels, images_seen, fade, due))
         names[:] = found
         return tf.stack(list(found.values()))
 
@@ -34,35 +50,27 @@ def diagnose(step, images, labels, images_seen, fade):
     return broken[0] if broken else "nothing any more: the same step now gives finite numbers"
 
 
-def examine(step, images, labels, images_seen, fade):
+def examine(step, images, labels, images_seen, fade, due):
     """On one replica: yields (name, whether it is finite) of a step's tensors, in the order they are computed."""
-    models = step.models
 
     def finite(values):
         return tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in tf.nest.flatten(values)])
 
-    reals, D_draws, G_draws, mixing_factors, random_labels = step.draw(images, images_seen, fade)
-
-    def sums(labels, draws, fade):
-        fakes, w, _ = step.generate(labels if models.G.label_size else None, draws, fade if step.fading else 1.0)
+    def sums(inputs, fade):
+        fakes, w, _ = step.level.generate(inputs.labels, inputs.draws, fade)
         return tf.reduce_sum(w), tf.reduce_sum(fakes)
 
-    w, fakes = step.in_rounds(sums, (labels, D_draws), fade)
+    inputs = step.draw(images, labels, images_seen, fade, due)
+    parts = [part for part in updates_of(step.parts) if part.name in inputs]
+    # The main parts of both networks are always due, and generate images.
+    w, fakes = step.in_rounds(sums, inputs[parts[0].name], fade)
     yield "the intermediate latents w", finite(w)
     yield "the generated images", finite(fakes)
-    D_values = step.in_rounds(step.D_gradients, (reals, labels, D_draws, mixing_factors), fade)
-    D_gradients, _, D_statistics = D_values
-    _, penalty, real_scores, fake_scores = tf.unstack(D_statistics)
-    yield "D's scores of real images", finite(real_scores)
-    yield "D's scores of generated images", finite(fake_scores)
-    yield "the penalty on D's gradient", finite(penalty)
-    yield from gradients_of(models.D, D_gradients, finite)
-    G_gradients, _, G_statistics, _ = step.in_rounds(step.G_gradients, (random_labels, G_draws), fade)
-    yield "G's loss", finite(G_statistics)
-    yield from gradients_of(models.G, G_gradients, finite)
-
-
-def gradients_of(network, gradients, finite):
-    for variable, gradient in zip(network.trainable_variables, gradients, strict=True):
-        if gradient is not None:
-            yield f"the gradient of {variable.path}", finite(gradient)
+    for part in parts:
+        gradients, _, _, statistics = step.in_rounds(partial(step.gradients, part), inputs[part.name], fade)
+        values = dict(zip(part.statistics, tf.unstack(statistics), strict=True))
+        for name in sorted(values, key=list(PHRASES).index):
+            yield PHRASES[name], finite(values[name])
+        for variable, gradient in zip(getattr(step.models, part.network).trainable_variables, gradients, strict=True):
+            if gradient is not None:
+                yield f"the gradient of {variable.path}", finite(gradient)

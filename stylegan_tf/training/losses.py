@@ -10,27 +10,38 @@ from typing import NamedTuple
 import tensorflow as tf
 
 
+def wgan_generator(fake):
+    return -fake
+
+
+def logistic_saturating(fake):
+    return -tf.nn.softplus(fake)  # log(1 - logistic(fake))
+
+
+def logistic_nonsaturating(fake):
+    return tf.nn.softplus(-fake)  # -log(logistic(fake))
+
+
+GENERATOR_LOSSES = {
+    "wgan": wgan_generator,
+    "logistic-saturating": logistic_saturating,
+    "logistic-nonsaturating": logistic_nonsaturating,  # the paper's
+}
+
+
 def generator_loss(name, fake_scores):
     """The generator's loss.
 
     Args:
-        name: "wgan", "logistic-saturating" or "logistic-nonsaturating" (the paper's).
+        name: One of `GENERATOR_LOSSES`.
         fake_scores: Discriminator's scores of generated images, [N, 1] or [N].
 
     Returns:
         float [N].
     """
-    scores = tf.reshape(fake_scores, [-1])
-    if name == "wgan":
-        return -scores
-    if name == "logistic-saturating":
-        return -tf.nn.softplus(scores)  # log(1 - logistic(fake))
-    if name == "logistic-nonsaturating":
-        return tf.nn.softplus(-scores)  # -log(logistic(fake))
-    raise ValueError(f"Generator loss must be one of {GENERATOR_LOSSES}; received {name!r}.")
-
-
-GENERATOR_LOSSES = ("wgan", "logistic-saturating", "logistic-nonsaturating")
+    if name not in GENERATOR_LOSSES:
+        raise ValueError(f"Generator loss must be one of {', '.join(GENERATOR_LOSSES)}; received {name!r}.")
+    return GENERATOR_LOSSES[name](tf.reshape(fake_scores, [-1]))
 
 
 class DiscriminatorLoss(NamedTuple):
@@ -54,14 +65,7 @@ def logistic(real, fake):
     return tf.nn.softplus(fake) + tf.nn.softplus(-real)
 
 
-BASE_LOSSES = {
-    "wgan": wgan,
-    "wgan-gp": wgan,
-    "hinge": hinge,
-    "hinge-gp": hinge,
-    "logistic": logistic,
-    "logistic-simplegp": logistic,
-}
+DISCRIMINATOR_LOSSES = {"wgan": wgan, "hinge": hinge, "logistic": logistic}
 
 
 def discriminator_loss(
@@ -71,49 +75,57 @@ def discriminator_loss(
     fakes,
     mixing_factors=None,
     pixel_area=1.0,
-    r1_gamma=10.0,
+    r1_gamma=0.0,
     r2_gamma=0.0,
-    wgan_lambda=10.0,
-    wgan_epsilon=0.001,
-    wgan_target=1.0,
+    gradient_penalty=0.0,
+    gradient_penalty_target=1.0,
+    drift=0.0,
     gradient_scale=1.0,
 ):
-    """The discriminator's loss: one of `BASE_LOSSES` on the scores, plus the penalties that its name asks for.
+    """The discriminator's loss: one of `DISCRIMINATOR_LOSSES` on the scores, plus the penalties that have a weight.
+
+    The paper's is "logistic" with r1_gamma=10; that of Karras et al., 2017, is "wgan" with gradient_penalty=10 and
+    drift=0.001.
 
     Args:
-        name: "wgan" (with the drift term of Karras et al., 2017), "hinge" or "logistic"; "wgan-gp" and "hinge-gp" with
-            the gradient penalty of Gulrajani et al., 2017; "logistic-simplegp" with R1 and R2 of Mescheder et al., 2018
-            (the paper's loss is this one with R1 alone).
+        name: "wgan", "hinge" or "logistic".
         discriminator: Function from images, [N, R, R, C], to scores, [N, 1].
         reals, fakes: Images in [-1, 1], [N, R, R, C].
-        mixing_factors: For "-gp": weight of the fakes in the penalised images, uniform in [0, 1], [N, 1, 1, 1].
+        mixing_factors: For the gradient penalty: weight of the fakes in the penalised images, uniform in [0, 1],
+            [N, 1, 1, 1].
         pixel_area: (R / full resolution)^2. The reference differentiates by the image enlarged to full resolution,
             where each pixel is spread over 1 / pixel_area of them, so the squared gradient is smaller by this factor.
-        r1_gamma, r2_gamma: Weights of R1 (on reals) and R2 (on fakes).
-        wgan_lambda, wgan_target: Weight and target norm of the gradient penalty.
-        wgan_epsilon: Weight of the drift term.
+        r1_gamma, r2_gamma: Weights of R1 (on reals) and R2 (on fakes) of Mescheder et al., 2018.
+        gradient_penalty, gradient_penalty_target: Weight (lambda) of the gradient penalty of Gulrajani et al., 2017,
+            and the norm that it asks for.
+        drift: Weight of the drift term of Karras et al., 2017, the squared scores of reals.
         gradient_scale: Factor on the scores as they are differentiated by the images, taken out of the gradient again:
             keeps float16 from underflowing in between. A number or a scalar tensor.
 
     Returns:
         DiscriminatorLoss.
     """
-    if name not in BASE_LOSSES:
-        raise ValueError(f"Discriminator loss must be one of {sorted(BASE_LOSSES)}; received {name!r}.")
+    if name not in DISCRIMINATOR_LOSSES:
+        raise ValueError(f"Discriminator loss must be one of {', '.join(DISCRIMINATOR_LOSSES)}; received {name!r}.")
     # The gradients by them, and the norms, are then float32 too, whatever dtype the discriminator computes in.
     reals, fakes = at_least_float32(reals), at_least_float32(fakes)
-    simple = name == "logistic-simplegp"
     scales = pixel_area, gradient_scale
-    real, real_norm = scores_and_gradient_norm(discriminator, reals, *scales, wanted=simple and r1_gamma != 0.0)
-    fake, fake_norm = scores_and_gradient_norm(discriminator, fakes, *scales, wanted=simple and r2_gamma != 0.0)
+    real, real_norm = scores_and_gradient_norm(discriminator, reals, *scales, wanted=r1_gamma != 0.0)
+    fake, fake_norm = scores_and_gradient_norm(discriminator, fakes, *scales, wanted=r2_gamma != 0.0)
     penalty = 0.5 * r1_gamma * real_norm + 0.5 * r2_gamma * fake_norm
-    if name.endswith("-gp"):
+    if gradient_penalty:
         mixed = reals + (fakes - reals) * mixing_factors
         _, norm = scores_and_gradient_norm(discriminator, mixed, *scales)
-        penalty += tf.square(tf.sqrt(norm) - wgan_target) * (wgan_lambda / wgan_target**2)
-    if name.startswith("wgan"):
-        penalty += wgan_epsilon * tf.square(real)
-    return DiscriminatorLoss(BASE_LOSSES[name](real, fake) + penalty, real, fake, penalty)
+        penalty += tf.square(tf.sqrt(norm) - gradient_penalty_target) * (gradient_penalty / gradient_penalty_target**2)
+    if drift:
+        penalty += drift * tf.square(real)
+    return DiscriminatorLoss(DISCRIMINATOR_LOSSES[name](real, fake) + penalty, real, fake, penalty)
+
+
+def r1_penalty(discriminator, reals, gamma, pixel_area=1.0, gradient_scale=1.0):
+    """R1 alone, weighted, float [N]; the arguments are those of `discriminator_loss`."""
+    _, norm = scores_and_gradient_norm(discriminator, at_least_float32(reals), pixel_area, gradient_scale)
+    return 0.5 * gamma * norm
 
 
 def scores_and_gradient_norm(discriminator, images, pixel_area, gradient_scale=1.0, wanted=True):

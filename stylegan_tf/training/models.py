@@ -35,9 +35,8 @@ class Models:
         self.Gs = generator(**data, **config.generator, name="Gs")
         self.Gs.set_weights(self.G.get_weights())
         freeze_layers(self.D, config.freeze_d)
-        optimizer = config.optimizer
-        self.G_optimizer = Adam(self.G.trainable_variables, optimizer.beta1, optimizer.beta2, optimizer.epsilon)
-        self.D_optimizer = Adam(self.D.trainable_variables, optimizer.beta1, optimizer.beta2, optimizer.epsilon)
+        self.G_optimizer = Adam(self.G.trainable_variables, config.optimizer.epsilon)
+        self.D_optimizer = Adam(self.D.trainable_variables, config.optimizer.epsilon)
         self.G_scale, self.D_scale = (LossScale() if config.precision == "fp16" else None for _ in range(2))
         self.path_length = tf.Variable(0.0, trainable=False) if config.loss.path_length_weight else None
         self.skipped = {name: tf.Variable(0, dtype=tf.int64, trainable=False) for name in ("G", "D")}

@@ -3,6 +3,7 @@
 import contextlib
 import resource
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -82,28 +83,6 @@ class Reporter:
             self.tracker.image(tag, path, images_seen)
 
 
-class Silence:
-    """The `Reporter` of hosts that write nothing: all but the chief."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        pass
-
-    def line(self, text):
-        pass
-
-    def advance(self, kimg, phase):
-        pass
-
-    def scalars(self, values, images_seen):
-        pass
-
-    def grid(self, name, images, columns, images_seen):
-        pass
-
-
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} kimg [{elapsed}<{remaining}{postfix}]"
 
 
@@ -135,28 +114,65 @@ class Profile:
             self.running = False
 
 
-def tick_line(progress, phase, values, timing, penalty):
+def tick_line(progress, phase, values, timing, loss, times):
     """The line of a tick.
 
     Args:
         progress: Progress.
         phase: Phase.
         values: {name: number} of `tick_values`.
-        timing: {"seconds_per_kimg", "memory_gb", "data_wait": number}.
-        penalty: What the penalty is called.
+        timing: What `timing_of` returns.
+        loss: LossConfig.
+        times: {part: how often it was due}.
     """
     skipped = "".join(
-        f"  {name[0]} skipped {values[name]:.0f} of {progress.minibatches} ({values[name] / progress.minibatches:.1%})"
-        for name in ("D_skipped", "G_skipped")
-        if values[name]
+        f"  {part} skipped {number:.0f} of {count} ({number / count:.1%})"
+        for part, count in times.items()
+        if (number := values[f"{part}_skipped"])
     )
     return (
         f"tick {progress.tick + 1:<4d} kimg {progress.images_seen / 1000:<8.1f} lod {phase.lod:<5.2f} "
         f"minibatch {phase.minibatch:<4d} time {format_time(progress.seconds):<12s} "
         f"sec/kimg {timing['seconds_per_kimg']:<7.2f} memory {timing['memory_gb']:.1f} GB  "
         f"data wait {timing['data_wait']:.0%}  "
-        f"G {values['G_loss']:<6.3f} D {values['D_loss']:<6.3f} {penalty} {values['penalty']:.3f}{skipped}"
+        f"G {values['G_loss']:<6.3f} D {values['D_loss']:<6.3f} {penalty_text(loss, values)}{skipped}"
     )
+
+
+def timing_of(progress, waited):
+    """What a tick took: {"seconds_per_kimg", "seconds_per_tick", "data_wait", "memory_gb": number}.
+
+    Args:
+        progress: Progress.
+        waited: Seconds of the tick in which the step had no images.
+    """
+    images, seconds = progress.images_seen - progress.tick_images, progress.seconds - progress.tick_seconds
+    return {
+        "seconds_per_kimg": seconds / images * 1000,
+        "seconds_per_tick": seconds,
+        "data_wait": waited / seconds,
+        "memory_gb": peak_memory_gb(),
+    }
+
+
+class Stopwatch:
+    """Measures the time between laps."""
+
+    def __init__(self):
+        self.last = time.perf_counter()
+
+    def lap(self):
+        """Seconds since the last lap, or the start."""
+        last, self.last = self.last, time.perf_counter()
+        return self.last - last
+
+
+def penalty_text(loss, values):
+    """What the line of a tick says of D's penalties: "R1 0.123" where they are R1 and R2 alone."""
+    if loss.lazy_r1:
+        return f"R1 {values['R1']:.3f}"
+    simple = (loss.r1_gamma or loss.r2_gamma) and not (loss.gradient_penalty or loss.drift)
+    return f"{'R1' if simple else 'penalty'} {values['penalty']:.3f}"
 
 
 def peak_memory_gb():

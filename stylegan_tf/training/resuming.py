@@ -8,25 +8,11 @@ import json
 from pathlib import Path
 
 from dnnlib.run_dir import run_dirs
-from stylegan_tf.recipes.settings import TrainingConfig, from_dict, override, to_dict
+from stylegan_tf.recipes.settings import SETTINGS, TrainingConfig, from_dict, override, to_dict
 from stylegan_tf.training.checkpoint import checkpoints
 
 # Settings that may differ from a run's own when it is resumed.
-RESUMABLE = {
-    "accumulate",
-    "cache_megabytes",
-    "checkpoint_hours",
-    "data_dir",
-    "keep_checkpoints",
-    "metric_ticks",
-    "metrics",
-    "nonfinite_limit",
-    "num_gpus",
-    "num_hosts",
-    "snapshot_ticks",
-    "total_kimg",
-    "xla",
-}
+RESUMABLE = {name for name, setting in SETTINGS.items() if setting.resumable}
 
 
 def load_run_config(run_dir):

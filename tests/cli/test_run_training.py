@@ -37,7 +37,7 @@ def resolved(result):
     """The configuration that --dry-run has printed."""
     assert result.exit_code == 0, (result.output, result.exception)
     values = json.loads(result.stdout)
-    del values["paper"]
+    del values["paper"], values["disk"]
     return from_dict(TrainingConfig, values)
 
 
@@ -81,7 +81,7 @@ def digits(tmp_path_factory, refused):
         "--num-gpus=0",
         "--total-kimg=2.1",
         "--minibatch=32",
-        "--snapshot-ticks=2",
+        "--snapshot-ticks=3",
         *(f"--set={setting}" for setting in SETTINGS),
         "--set=schedule.lod_training_kimg=0.5",
         "--set=schedule.lod_transition_kimg=1",
@@ -136,7 +136,8 @@ def test_log(digits, run_dir):
     assert lines[0] == f"{run_dir}: 1797 images of digits."
     assert lines[-1] == f"Finished. Pictures and networks are in {run_dir}."
     rows = ticks(log)
-    assert len(rows) == len(lines) - 2
+    assert re.fullmatch(r"It will write 2 snapshots of 0\.\d MB, and 3 checkpoints of 0\.\d MB, .*", lines[1])
+    assert len(rows) == len(lines) - 3
     assert [row["kimg"] for row in rows] == ["0.5", "1.0", "1.5", "2.0", "2.1"]
     for row in rows:
         assert row["minibatch"] == "32"
@@ -212,7 +213,8 @@ def test_tensorboard(run_dir):
     events = read_events(run_dir)
     for name in ("reals", "fakes000000", "fakes000001", "fakes000002"):
         tag = name.rstrip("012")
-        step = {"reals": 0, "fakes000000": 0, "fakes000001": 1024, "fakes000002": 2112}[name]
+        # There is a picture every tick, and that of a later one of the same kimg takes the place of an earlier one's.
+        step = {"reals": 0, "fakes000000": 512, "fakes000001": 1536, "fakes000002": 2112}[name]
         with Image.open(io.BytesIO(events[tag, step])) as logged, Image.open(run_dir / f"{name}.png") as file:
             np.testing.assert_array_equal(np.asarray(logged), np.asarray(file))
     steps = [512, 1024, 1536, 2048, 2112]
@@ -234,16 +236,17 @@ def test_help_explains_every_option():
     result = invoke("--help")
     assert result.exit_code == 0
     text = " ".join(result.output.split())
-    defaults = TrainingConfig()
     for parameter in run_training.main.params:
         assert parameter.help, parameter.name
         assert " ".join(parameter.help.split()).replace(".  [", ". [") in text.replace("; 0<=x]", "]"), parameter.name
         for option in parameter.opts + parameter.secondary_opts:
             assert option in text
-        # Defaults that the help gives in words are the configuration's.
-        claim = re.search(r"\[default: (\w+)\]$", parameter.help)
-        if claim:
-            assert claim[1] == str(getattr(defaults, parameter.name))
+    # Options that are settings say what these say: their meaning, their default, their range.
+    assert "Seed of everything random. [default: 1000] [0<=x<=4294967295]" in text
+    assert "Side of the images. [default: the data set's]" in text
+    assert "weights and statistics are float32. [default: fp32]" in text
+    for setting in run_training.SETTING_OF.values():
+        assert run_training.SETTINGS[setting].text in text
 
 
 def test_dry_run_of_the_paper(tmp_path, monkeypatch):
@@ -257,8 +260,9 @@ def test_dry_run_of_the_paper(tmp_path, monkeypatch):
     assert config["total_kimg"] == 25000
     assert config["mirror"] is True
     assert config["loss"]["generator"] == "logistic-nonsaturating"
-    assert config["loss"]["discriminator"] == "logistic-simplegp"
-    assert (config["loss"]["r1_gamma"], config["loss"]["r2_gamma"]) == (10, 0)
+    assert config["loss"]["discriminator"] == "logistic"
+    weights = ("r1_gamma", "r2_gamma", "gradient_penalty", "drift", "path_length_weight")
+    assert [config["loss"][name] for name in weights] == [10, 0, 0, 0, 0]
     assert config["optimizer"] == {"beta1": 0, "beta2": 0.99, "epsilon": 1e-8}
     assert config["average_half_life_kimg"] == 10
     assert config["style_mixing_prob"] == 0.9
@@ -274,6 +278,9 @@ def test_dry_run_of_the_paper(tmp_path, monkeypatch):
     # The networks' own defaults are configuration F.
     assert config["generator"] == config["discriminator"] == {}
     assert config["paper"] == {"fid": 4.40, "source": "Table 1, configuration F, FFHQ"}
+    assert (config["disk"]["snapshots"], config["disk"]["keep"]) == (100, 10)
+    # G with its stored noise images twice and D: 29.0 and 23.1 million numbers of four bytes.
+    assert config["disk"]["snapshot_bytes"] == 4 * (2 * 29_016_331 + 23_087_249)
 
 
 def test_options_reach_the_configuration():
@@ -283,6 +290,7 @@ def test_options_reach_the_configuration():
         "--dataset=cats",
         "--data-dir=elsewhere",
         "--snapshot-ticks=3",
+        "--keep-snapshots=4",
         "--minibatch=24",
         *("--resolution=64", "--num-gpus=4", "--total-kimg=12.5", "--gamma=0.125", "--mirror", "--seed=7"),
         *("--mixing-prob=0.25", "--path-length-weight=2", "--accumulate=3", "--precision=bf16", "--no-xla"),
@@ -297,7 +305,7 @@ def test_options_reach_the_configuration():
     assert (config.mirror, config.snapshot_ticks, config.loss.r1_gamma) == (True, 3, 0.125)
     assert (config.style_mixing_prob, config.loss.path_length_weight, config.accumulate) == (0.25, 2, 3)
     assert (config.precision, config.xla, config.freeze_d, config.keep_checkpoints) == ("bf16", False, 2, 5)
-    assert (config.metric_ticks, config.max_label_size) == (6, "full")
+    assert (config.metric_ticks, config.max_label_size, config.keep_snapshots) == (6, "full", 4)
     assert (config.schedule.minibatch_base, config.schedule.minibatch_dict) == (24, {4: 48})
     assert config.phase(0).minibatch == 20  # 5 for each of 4 GPUs
     assert config.schedule.lod_training_kimg == 7
@@ -315,6 +323,23 @@ def test_no_growing_from_another_run(monkeypatch):
     options = ["--dry-run", "--num-gpus=1", "--resolution=64", "--init-from=another"]
     assert resolved(invoke(*options)).phase(0).resolution == 32
     assert resolved(invoke(*options, "--no-growing")).phase(0).resolution == 64
+
+
+def test_losses_by_their_old_names():
+    wgan_gp = resolved(invoke("--dry-run", "--set=loss.discriminator=wgan-gp", "--set=loss.generator=wgan"))
+    assert wgan_gp.loss == make_config("a").loss
+    again = resolved(invoke("--dry-run", "--config=e", "--gamma=3", "--set=loss.discriminator=logistic-simplegp"))
+    assert (again.loss.discriminator, again.loss.r1_gamma) == ("logistic", 3)
+
+
+def test_disk_of_an_unknown_data_set():
+    assert json.loads(invoke("--dry-run", "--dataset=cats").stdout)["disk"] is None
+    assert json.loads(invoke("--dry-run", "--dataset=cats-64").stdout)["disk"]["snapshots"] > 0
+
+
+def test_dry_run_refuses_what_a_run_refuses(tmp_path):
+    rejects(tmp_path, ["--dry-run", "--set=networks=biggan"], "networks must be one of stylegan, progan", "'biggan'")
+    rejects(tmp_path, ["--dry-run", "--set=generator.fmap_base=wide"], "'fmap_base': 'wide'")
 
 
 def test_xla_is_for_gpus():
@@ -393,7 +418,8 @@ def own(tmp_path):
         (["--set=style_mixing_prob=2"], ["style_mixing_prob must be from 0 to 1", "2"]),
         (["--set=loss=5"], ["LossConfig", "5"]),
         (["--set=loss.generator=hope"], ["loss.generator", "logistic-nonsaturating", "'hope'"]),
-        (["--set=loss.discriminator=hope"], ["loss.discriminator", "logistic-simplegp", "'hope'"]),
+        (["--set=loss.discriminator=hope"], ["loss.discriminator", "logistic", "'hope'"]),
+        (["--set=networks=biggan"], ["networks must be one of stylegan, progan", "'biggan'"]),
         (["--set=schedule.minibatch_dict=8"], ["minibatch_dict must be a table", "8"]),
         (['--set=schedule.minibatch_dict={"8": "many"}'], ["minibatch_dict must be a table", "many"]),
         (["--set=schedule.lod_initial_resolution=12"], ["lod_initial_resolution", "12"]),
@@ -558,7 +584,7 @@ def stopped(tmp_path_factory):
 def test_stop_and_resume(stopped, number, run):
     folder, output = stopped[number]
     (run_dir,) = (folder / "results").iterdir()
-    (checkpoint,) = run_dir.glob("checkpoint-*.npz")
+    checkpoint = max(run_dir.glob("checkpoint-*.npz"))
     stop, how = output.splitlines()[-2:]
     kimg = re.fullmatch(rf"Stopped by {number.name} at ([\d.]+) kimg; wrote {re.escape(str(checkpoint))}\.", stop)[1]
     assert float(kimg) >= 0.2

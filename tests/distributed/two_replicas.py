@@ -23,6 +23,7 @@ from stylegan_tf.runtime.devices import host_stream
 from stylegan_tf.runtime.draws import generator_draws, seed_of
 from stylegan_tf.runtime.hosts import Hosts
 from stylegan_tf.training.models import Models
+from stylegan_tf.training.parts import Generated, RealAndGenerated
 from stylegan_tf.training.steps import TrainingStep
 
 RESOLUTION, BATCH, GROUP, LABELS, STEPS = 8, 8, 2, 3, 3
@@ -84,9 +85,12 @@ def train(strategy):
     for i in range(STEPS):
         reals = tf.constant(random.uniform(-1, 1, (BATCH, RESOLUTION, RESOLUTION, 1)), tf.float32)
         draws = [generator_draws(seed_of(3, i, n), BATCH, models.G, RESOLUTION, 1.0) for n in range(2)]
-        labels = [tf.one_hot(random.randint(LABELS, size=BATCH), LABELS) for _ in range(2)]
-        values = split(strategy, (reals, *draws, tf.zeros([BATCH, 1, 1, 1]), *labels))
-        statistics = update(*values, *map(tf.constant, (0.3, RATE, RATE, 0.5)))
+        random_labels, labels = (tf.one_hot(random.randint(LABELS, size=BATCH), LABELS) for _ in range(2))
+        inputs = {
+            "D": RealAndGenerated(reals, labels, draws[0], tf.zeros([BATCH, 1, 1, 1])),
+            "G": Generated(random_labels, draws[1]),
+        }
+        statistics = update(split(strategy, inputs), *map(tf.constant, (0.3, RATE, RATE, 0.5)))
         state[f"statistics/{i}"] = statistics.numpy()
     for name, variable in models.variables().items():
         for replica, copy in enumerate(strategy.experimental_local_results(variable)):
@@ -100,17 +104,19 @@ def draw(strategy):
     labels = tf.eye(DATA_IMAGES)
     step = TrainingStep(models, CONFIG, strategy, RESOLUTION, fading=False, all_labels=labels)
     images = tf.constant(np.random.RandomState(4).randint(256, size=(BATCH, RESOLUTION, RESOLUTION, 1)), tf.uint8)
-    run = tf.function(lambda seen: strategy.run(step.draw, (images, seen, 1.0)))
+    given = tf.zeros([BATCH, DATA_IMAGES])
+    run = tf.function(lambda seen: strategy.run(step.draw, (images, given, seen, 1.0)))
     local = strategy.experimental_local_results
     drawn = {}
     for seen in range(0, 16 * BATCH, BATCH):
         values = run(tf.constant(seen, tf.int64))
         for replica in range(strategy.num_replicas_in_sync):
-            reals, D_draws, G_draws, factors, chosen = tf.nest.map_structure(
+            inputs = tf.nest.map_structure(
                 lambda value, r=replica: value if value is None else local(value)[r].numpy(), values
             )
-            named = {"reals": reals, "mixing factors": factors, "random labels": chosen}
-            for network, draws in (("D", D_draws), ("G", G_draws)):
+            D, G = inputs["D"], inputs["G"]
+            named = {"reals": D.reals, "mixing factors": D.mixing_factors, "random labels": G.labels}
+            for network, draws in (("D", D.draws), ("G", G.draws)):
                 noise = {f"noise{i}": image for i, image in enumerate(draws.noise)}
                 draws = {"z": draws.z, "z2": draws.z2, "cutoff": draws.cutoff, **noise}
                 named |= {f"{network} {name}": value for name, value in draws.items()}

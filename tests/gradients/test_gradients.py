@@ -180,9 +180,9 @@ def test_discriminator(name):
 
 
 PENALTIES = {
-    "R1": ("logistic-simplegp", {"r1_gamma": 10.0}),
-    "R2": ("logistic-simplegp", {"r1_gamma": 0.0, "r2_gamma": 10.0}),
-    "WGAN-GP": ("wgan-gp", {"wgan_target": 1.5, "wgan_epsilon": 0.0}),
+    "R1": ("logistic", {"r1_gamma": 10.0}),
+    "R2": ("logistic", {"r2_gamma": 10.0}),
+    "WGAN-GP": ("wgan", {"gradient_penalty": 10.0, "gradient_penalty_target": 1.5}),
 }
 
 

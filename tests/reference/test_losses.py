@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
+from reference_losses import discriminator_loss_of
 from reference_networks import build, load
 from reference_vectors import assert_close, enlarge, given, growth, nchw, nhwc, shrink
 
@@ -55,15 +56,15 @@ def pair_of(vector):
 def test_loss_and_gradients(vector, run):
     pair = pair_of(vector)
     network, name = run["name"].split("_", 1)
-    name = name.replace("_", "-")
     with tf.GradientTape() as tape:
         if network == "G":
             labels = vector["inputs/random_labels"]
             fakes = pair.generate(labels, "outputs/fake_images_for_G_losses")
-            loss = generator_loss(name, pair.discriminate(fakes, labels), **run["kwargs"])
+            loss = generator_loss(name.replace("_", "-"), pair.discriminate(fakes, labels), **run["kwargs"])
         else:
             # Fakes are scored with the labels of the reals.
             labels = vector["inputs/labels"]
+            name, penalties = discriminator_loss_of(run["name"], run["kwargs"])
             loss = discriminator_loss(
                 name,
                 lambda images: pair.discriminate(images, labels),
@@ -71,7 +72,7 @@ def test_loss_and_gradients(vector, run):
                 pair.generate(labels, "outputs/fake_images_for_D_losses"),
                 mixing_factors=vector["inputs/mixing_factors"],
                 pixel_area=(pair.resolution / pair.full_resolution) ** 2,
-                **run["kwargs"],
+                **penalties,
             ).loss
         mean = tf.reduce_mean(loss)
 

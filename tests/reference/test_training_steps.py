@@ -5,12 +5,14 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
+from reference_losses import discriminator_loss_of
 from reference_vectors import growth, nhwc, shrink
 
 from stylegan_tf.files.official import behaviour_arguments, export_variables, load_variables
 from stylegan_tf.recipes.settings import LossConfig, OptimizerConfig, TrainingConfig
 from stylegan_tf.runtime.draws import GeneratorDraws
 from stylegan_tf.training.models import Models
+from stylegan_tf.training.parts import Generated, RealAndGenerated
 from stylegan_tf.training.steps import TrainingStep
 
 G_LOSSES = {
@@ -22,16 +24,13 @@ G_LOSSES = {
 
 def training_config(config):
     G, D = config["G"]["static_kwargs"], config["D"]["static_kwargs"]
+    D_loss, penalties = discriminator_loss_of(config["D_loss"]["name"], config["D_loss"]["kwargs"])
     own = {"resolution", "num_channels", "label_size"}
     return TrainingConfig(
         resolution=G["resolution"],
         generator={k: v for k, v in G.items() if k not in own | behaviour_arguments},
         discriminator={k: v for k, v in D.items() if k not in own},
-        loss=LossConfig(
-            generator=G_LOSSES[config["G_loss"]],
-            discriminator=config["D_loss"]["name"].removeprefix("D_").replace("_", "-"),
-            **config["D_loss"]["kwargs"],
-        ),
+        loss=LossConfig(generator=G_LOSSES[config["G_loss"]], discriminator=D_loss, **{"r1_gamma": 0.0} | penalties),
         optimizer=OptimizerConfig(**{k: v for k, v in config["optimizer"].items() if k != "learning_rate"}),
         style_mixing_prob=0.0,
         # The reference's None, no average at all.
@@ -74,18 +73,12 @@ def run_step(vector, config, models, strategy, lod, i):
 
     step = TrainingStep(models, config, strategy, resolution, fade != 1.0, all_labels=none)
     rate = tf.constant(vector.config["optimizer"]["learning_rate"])
-    tf.function(step.update)(
-        tf.constant(reals),
-        draws(vector["inputs/latents_D"][i]),
-        draws(vector["inputs/latents_G"][i]),
-        tf.zeros([len(reals), 1, 1, 1]),
-        none,
-        none,
-        tf.constant(fade),
-        rate,
-        rate,
-        vector.config["Gs_beta"],
-    )
+    D_draws, G_draws = (draws(vector[f"inputs/latents_{network}"][i]) for network in "DG")
+    inputs = {
+        "D": RealAndGenerated(tf.constant(reals), none, D_draws, tf.zeros([len(reals), 1, 1, 1])),
+        "G": Generated(none, G_draws),
+    }
+    tf.function(step.update)(inputs, tf.constant(fade), rate, rate, vector.config["Gs_beta"])
 
 
 def compare(vector, prefix, ours, name, steps):

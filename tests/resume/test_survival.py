@@ -13,7 +13,7 @@ from tiny_training import arguments, create_dataset, start
 
 # 3,200 images in minibatches of 8; a tick, with a snapshot and a checkpoint, every 200 of them.
 SETTINGS = ("deterministic=true", "schedule.tick_kimg_base=0.2", "checkpoint_hours=0")
-OPTIONS = ("--auto-resume", "--total-kimg=3.2", "--snapshot-ticks=1", "--keep-checkpoints=2")
+OPTIONS = ("--auto-resume", "--total-kimg=3.2", "--snapshot-ticks=1", "--keep-checkpoints=2", "--keep-snapshots=1")
 
 
 def wait_for(condition, process):
@@ -100,6 +100,7 @@ def test_one_run_folder(runs):
     _, run_dir, _ = runs
     assert list(run_dir.parent.iterdir()) == [run_dir]
     assert not list(run_dir.glob(".*"))
+    assert [path.name for path in run_dir.glob("network-snapshot-*")] == ["network-snapshot-000003"]
     assert sorted(path.name for path in run_dir.glob("*.npz")) == ["checkpoint-000002.npz", "checkpoint-000003.npz"]
 
 

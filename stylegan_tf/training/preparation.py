@@ -1,0 +1,37 @@
+"""What a run needs before its first step: the data set and the networks."""
+
+import keras
+import tensorflow as tf
+
+from datasets.opening import open_dataset
+from stylegan_tf.runtime.agreement import agree
+from stylegan_tf.training.checks import network_errors
+from stylegan_tf.training.models import Models
+
+
+def check_backend():
+    """ValueError unless Keras computes with TensorFlow."""
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"Training needs Keras on TensorFlow, but KERAS_BACKEND is {keras.backend.backend()!r}; "
+            "set it to tensorflow."
+        )
+
+
+def open_data(config, strategy, hosts):
+    """The data set of a run; where it creates itself, the chief does so, and the other hosts wait for it."""
+    if hosts.count > 1 and not hosts.chief:
+        agree(strategy, 0)
+    data = open_dataset(config.dataset, config.data_dir, config.resolution, config.max_label_size)
+    if hosts.count > 1 and hosts.chief:
+        agree(strategy, 0)
+    return data
+
+
+def build_models(config, strategy, data):
+    """Networks and optimizers, with the run's own random weights; ValueError if they cannot be built."""
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(config.seed)
+    with network_errors(config), strategy.scope():
+        return Models(config, data.num_channels, data.label_size)
