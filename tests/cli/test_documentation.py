@@ -35,7 +35,7 @@ def commands_in(page):
         r"^(?: {4,}|```\w*\n)(?:\$ )?((?:\w+=\S+ )*(?:python|stylegan|pip) .*)$", text, re.MULTILINE
     ):
         for command in re.sub(r"\s+#.*", "", line).split(" && "):
-            yield command.strip()
+            yield command.rstrip("&").strip()
 
 
 COMMANDS = [(page, command) for page in PAGES for command in commands_in(page)]
