@@ -77,11 +77,11 @@ def _build(path, pickled):
             f"{path} cannot be used: it holds a network {function}, which this project does not build."
         ) from None
     try:
+        architecture = {key: value for key, value in pickled.arguments.items() if key not in behaviour_arguments}
+        arguments = constructor_arguments(family, cls, architecture, variables)
         for key, inside in pickled.components.items():
             if inside not in family.functions:
                 raise ValueError(f"Its component {key} is built by {inside}.")
-        architecture = {key: value for key, value in pickled.arguments.items() if key not in behaviour_arguments}
-        arguments = constructor_arguments(family, cls, architecture, variables)
         # Keras allows less in a name than a file.
         name = pickled.name if re.fullmatch(r"[A-Za-z]\w{0,63}", pickled.name, re.ASCII) else None
         network = cls(**arguments, name=name)

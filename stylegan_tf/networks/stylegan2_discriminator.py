@@ -145,7 +145,7 @@ class StyleGAN2Discriminator(BaseDiscriminator):
         """Features after a block, at half the resolution of those before."""
         first, second = self.blocks[number]
         y = self.second_activation(second(self.activation(first(x))))
-        return y + self.skip[number](x) if self.skip else y
+        return y + ops.cast(self.skip[number](x), y.dtype) if self.skip else y
 
     def features(self, images):
         """Activations before the output layer, [N, units]; the arguments are those of a call."""

@@ -3,6 +3,7 @@
 import math
 
 import keras
+from keras import ops
 
 from stylegan_tf.layers import FilteredConv2D, LearnedConstant, ModulatedConv2D, NoiseInput, enlarge_filtered, upsample
 from stylegan_tf.layers.activations import scaled_activation
@@ -189,7 +190,7 @@ class StyleGAN2Synthesis(BaseSynthesis):
             for i, layer in enumerate(layers, start=max(2 * block - 1, 0)):
                 x = layer(x, w[:, i], noise[i])
             if self.skip and block:
-                x = x + self.skip[block - 1](before)
+                x = x + ops.cast(self.skip[block - 1](before), x.dtype)
             yield x, w[:, 2 * block + 1]
 
     def call(self, w, noise=None):
