@@ -1,10 +1,11 @@
 """Reading pickles as data: nothing that a file names is ever imported or called.
 
 A pickle is a program for a stack machine, and Python's own machine does whatever the program says. This one knows the
-operations that numbers, text, lists, dicts and NumPy arrays need, and the few names with which arrays are written;
-everything else in a file is refused by its name.
+operations that numbers, text, lists, dicts and NumPy arrays need, the few names with which arrays are written, and the
+names that its caller has put into its tables; everything else in a file is refused by its name.
 """
 
+import functools
 import math
 import pickle
 import pickletools
@@ -66,8 +67,13 @@ class Record:
     def __init__(self, name):
         self.name, self.state = name, {}
 
+    def set_state(self, state):
+        if type(state) is not dict:
+            raise TypeError("attributes that are no dict")
+        self.state = state
 
-def read_pickle(path, records=(), dicts=()):
+
+def read_pickle(path, records=(), dicts=(), keys=(str,), operations=MAX_OPERATIONS):
     """Reads a pickle of protocol 2 to 5, as Python 2 or 3 and NumPy 1 or 2 write them, as data.
 
     Needs little more memory than twice the size of the file, five times for files of Python 2 or of protocol 2.
@@ -76,19 +82,22 @@ def read_pickle(path, records=(), dicts=()):
         path: The file.
         records: Full names of the classes whose objects are read as `Record`.
         dicts: Full names of the subclasses of dict whose objects are read as dict.
+        keys: Types that the keys of dicts may have, of str, bytes and int.
+        operations: Most operations; see `MAX_OPERATIONS`.
 
     Returns:
-        None, bool, int, float, str, bytes, list, tuple, dict with str keys, NumPy array or scalar of numbers, `Record`,
-        or these within each other. Whoever goes through it should expect anything: cycles, too.
+        None, bool, int, float, str, bytes, list, tuple, dict, NumPy array or scalar of numbers, `Record`, or these
+        within each other. Whoever goes through it should expect anything: cycles, too. Strings of Python 2 are str,
+        each character one of their bytes.
 
     Raises:
         ValueError: The file holds anything else, or is damaged.
         OSError: It cannot be read.
     """
-    machine = _Machine(Path(path).read_bytes(), records, dicts)
+    objects = {name: functools.partial(Record, name) for name in records} | dict.fromkeys(dicts, dict)
     try:
-        return machine.run()
-    except _Refusal as refusal:
+        return Machine(Path(path).read_bytes(), objects=objects, keys=keys).run(operations)
+    except Refusal as refusal:
         raise ValueError(f"{path} contains {refusal}, which is not data; nothing of it was run.") from None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error) as error:
         reason = "it refers to something that is not in it" if isinstance(error, LookupError) else shown(error)
@@ -101,24 +110,37 @@ def shown(value):
     return text if len(text) <= 100 and text.isprintable() else repr(text[:100])
 
 
-class _Refusal(Exception):
+class Refusal(Exception):
     """What a file contains that is not data."""
 
 
-class _Name:
+class Name:
     """What a file names, a class or a function: it stands on the stack, and is nothing but its name."""
 
     def __init__(self, name):
         self.name = name
 
 
-class _Machine:
-    """Runs the program of a pickle, as far as it makes data."""
+class Machine:
+    """Runs the program of a pickle, as far as it makes data.
 
-    def __init__(self, data, records, dicts):
-        self.data, self.position = data, 0
+    Besides `Refusal` it raises what a damaged file leads to: ArithmeticError, AttributeError, LookupError, TypeError,
+    ValueError or struct.error.
+
+    Args:
+        data: bytes or mmap.
+        position: Where the pickle begins; the attribute of this name is where it ends, after `run`.
+        calls: {full name of a function: what makes data of the arguments of a call}, besides those of NumPy.
+        objects: {full name of a class: what makes an object, without arguments}. One that has a method `set_state` is
+            given its attributes, {name: value} or whatever its class had written.
+        names: Full names that may stand in the file without being called.
+        keys: Types that the keys of dicts may have. A tuple can take for ever to hash, and all of the C stack.
+    """
+
+    def __init__(self, data, position=0, calls=None, objects=None, names=(), keys=(str,)):
+        self.data, self.position = data, position
         self.stack, self.outer_stacks, self.memo = [], [], {}
-        self.records, self.dicts = frozenset(records), frozenset(dicts)
+        self.objects, self.keys = objects or {}, keys
         # A few bytes can name the same data again and again. Every array, and every text that is made bytes, must be in
         # the file itself, so that they cannot be larger than it.
         self.remaining_bytes = 2 * len(data)
@@ -133,15 +155,17 @@ class _Machine:
             self.calls[f"{core}.multiarray._reconstruct"] = _empty_array
             self.calls[f"{core}.multiarray.scalar"] = self.scalar
             self.calls[f"{core}.numeric._frombuffer"] = self.array
-        self.known = self.calls.keys() | self.records | self.dicts | {"numpy.ndarray"}
+        self.calls |= calls or {}
+        self.known = {"numpy.ndarray", *self.calls, *self.objects, *names}
 
-    def run(self):
-        for _ in range(MAX_OPERATIONS):
+    def run(self, operations=MAX_OPERATIONS):
+        """The data that the pickle makes."""
+        for _ in range(operations):
             operation = self.take(1)
             if operation == pickle.STOP:
                 return self.stack.pop()
             self.step(operation)
-        raise ValueError(f"more than {MAX_OPERATIONS} operations")
+        raise ValueError(f"more than {operations} operations")
 
     def step(self, operation):
         stack = self.stack
@@ -164,7 +188,7 @@ class _Machine:
             self.OPERATIONS[operation](self)
         else:
             known = pickletools.code2op.get(operation.decode("latin1"))
-            raise _Refusal(f"the operation {known.name}") if known else ValueError(f"unknown operation {operation}")
+            raise Refusal(f"the operation {known.name}") if known else ValueError(f"unknown operation {operation}")
 
     def take(self, count):
         """The next bytes of the file; their number is checked before anything is allocated."""
@@ -177,7 +201,10 @@ class _Machine:
         return struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
 
     def line(self):
-        return _utf8(self.take(self.data.index(b"\n", self.position) + 1 - self.position)[:-1])
+        end = self.data.find(b"\n", self.position)
+        if end < 0:
+            raise ValueError("it ends too early")
+        return _utf8(self.take(end + 1 - self.position)[:-1])
 
     def protocol(self):
         if self.number("<B") > 5:
@@ -220,8 +247,7 @@ class _Machine:
         self.extend_dict(self.pop_to_mark())
 
     def extend_dict(self, items):
-        """Keys are text only: to hash a tuple can take for ever, and all of the C stack."""
-        if type(self.stack[-1]) is not dict or not all(type(key) is str for key in items[::2]):
+        if not isinstance(self.stack[-1], dict) or not all(type(key) in self.keys for key in items[::2]):
             raise TypeError("items of something that is no dict, or with keys that are no text")
         self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
 
@@ -237,28 +263,28 @@ class _Machine:
     def push_name(self, module, name):
         name = f"{module}.{name}"
         if name not in self.known:
-            raise _Refusal(shown(name))
-        self.stack.append(_Name(name))
+            raise Refusal(shown(name))
+        self.stack.append(Name(name))
 
     def call(self):
         """What a file calls is among `calls`, whatever it would have been in Python."""
         arguments, function = self.stack.pop(), self.stack.pop()
-        if type(function) is not _Name or function.name not in self.calls or type(arguments) is not tuple:
+        if type(function) is not Name or function.name not in self.calls or type(arguments) is not tuple:
             raise TypeError("a call of something that cannot be called")
         self.stack.append(self.calls[function.name](*arguments))
 
     def new_object(self):
         arguments, kind = self.stack.pop(), self.stack.pop()
-        if type(kind) is not _Name or kind.name not in self.records | self.dicts:
+        if type(kind) is not Name or kind.name not in self.objects:
             raise TypeError("an object of something that is no class")
         if type(arguments) is not tuple or arguments:
             raise TypeError("a new object with arguments")
-        self.stack.append(Record(kind.name) if kind.name in self.records else {})
+        self.stack.append(self.objects[kind.name]())
 
     def build(self):
         state, target = self.stack.pop(), self.stack[-1]
-        if type(target) is Record and type(state) is dict:
-            target.state = state
+        if hasattr(target, "set_state"):
+            target.set_state(state)
         elif isinstance(target, np.dtype) and type(state) is tuple:
             _, order, *layout = state
             if not _is_among(order, "<", ">", "|", "=") or any(part is not None for part in layout[:3]):

@@ -8,11 +8,12 @@ import mmap
 import pickle
 import struct
 import zipfile
-from collections import OrderedDict
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from dnnlib.pickle_reader import Machine, Refusal
 
 # The first two pickles of a stream.
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
@@ -48,20 +49,22 @@ def load_tensors(path):
     path = Path(path)
     with open(path, "rb") as file:
         try:
-            state, storages = (_read_zip if file.read(2) == b"PK" else _read_stream)(file)
+            if file.read(2) == b"PK":
+                state, storages = _read_zip(file)
+            else:
+                state, storages = _read_stream(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
             return {name: _array(name, tensor, storages) for name, tensor in _items(state)}
-        except _Refusal as reason:
+        except Refusal as refusal:
+            reason = f"needs '{refusal}', which no state dict of plain tensors does; nothing of it was run"
+            raise ValueError(f"{path} {reason}.") from None
+        except _Problem as reason:
             raise ValueError(f"{path} {reason}.") from None
         except Exception as error:  # Damaged pickles and archives raise whatever they please.
             raise ValueError(f"{path} is damaged, incomplete or not a file of PyTorch's; get it anew.") from error
 
 
-class _Refusal(Exception):
+class _Problem(Exception):
     """The rest of a sentence that begins with the file's name."""
-
-
-class _StorageType(NamedTuple):
-    dtype: str
 
 
 class _Storage(NamedTuple):
@@ -76,11 +79,23 @@ class _Tensor:
     """A tensor as the pickle describes it, in PyTorch's order: storage, offset in it, sizes, strides."""
 
     def __init__(self, *state):
-        self.__setstate__(state[:4])
+        self.set_state(state[:4])
 
-    def __setstate__(self, state):
+    def set_state(self, state):
         """Files of early 2017 make an empty tensor first and set it with this."""
         self.storage, self.offset, self.shape, self.strides = state
+
+
+class _OrderedDict(dict):
+    def set_state(self, state):
+        """Modules add the versions of their parts, which are of no use here."""
+
+
+def _ordered_dict(items=()):
+    """Python 2 gave OrderedDict its items when it was made."""
+    if any(type(name) is not str for name, _ in items):
+        raise TypeError("names that are no text")
+    return _OrderedDict(items)
 
 
 def _rebuild_parameter(data, requires_grad, hooks):
@@ -88,54 +103,39 @@ def _rebuild_parameter(data, requires_grad, hooks):
 
 
 # All that a pickle may name. Tensors and storages that were on a GPU have names of their own.
-GLOBALS = {
-    "collections.OrderedDict": OrderedDict,
+CALLS = {
+    "collections.OrderedDict": _ordered_dict,
     "torch.Size": tuple,
     "torch._utils._rebuild_tensor": _Tensor,
     "torch._utils._rebuild_tensor_v2": _Tensor,
     "torch._utils._rebuild_parameter": _rebuild_parameter,
-    **{f"{place}.{kind}Tensor": _Tensor for kind in DTYPES for place in ("torch", "torch.cuda")},
-    **{f"{place}.{kind}Storage": _StorageType(DTYPES[kind]) for kind in DTYPES for place in ("torch", "torch.cuda")},
 }
+TENSORS = {
+    f"{place}.{kind}Tensor": lambda: _Tensor(*[None] * 4) for kind in DTYPES for place in ("torch", "torch.cuda")
+}
+STORAGES = {f"{place}.{kind}Storage": dtype for kind, dtype in DTYPES.items() for place in ("torch", "torch.cuda")}
 
 
-class _Unpickler(pickle._Unpickler):
-    """Makes a state dict of descriptions, and knows nothing but what that needs.
+class _Machine(Machine):
+    """Makes a state dict of descriptions, and notes the storages that they are of: {key: _Storage}."""
 
-    It is Python's own implementation, whose operations can be chosen. Of those in C, two allocate whatever number of
-    bytes a damaged file names, and one changes attributes of any object, those of `GLOBALS` too.
-    """
-
-    dispatch = dict(pickle._Unpickler.dispatch)
-    del dispatch[pickle.BYTEARRAY8[0]]
-
-    def __init__(self, file):
-        super().__init__(file)
+    def __init__(self, data, position=0):
+        super().__init__(data, position, CALLS, TENSORS, STORAGES, keys=(str, int))
         self.storages = {}
 
-    def find_class(self, module, name):
-        name = f"{module}.{name}"
-        if name not in GLOBALS:
-            raise _Refusal(f"needs {name[:100]!r}, which no state dict of plain tensors does; nothing of it was run")
-        return GLOBALS[name]
-
-    def persistent_load(self, pid):
-        _, (dtype,), key, _, count, *view = pid
+    def persistent(self):
+        """A storage; the numbers stand elsewhere in the file."""
+        _, kind, key, _, count, *view = self.stack.pop()
         if any(view):
-            raise _Refusal("holds a storage that is a part of another one, which is not known here; save it again")
-        if not isinstance(key, str) or not isinstance(count, int) or count < 0:
-            raise pickle.UnpicklingError("storage without name or size")
-        storage = _Storage(key, dtype, count)
+            raise _Problem("holds a storage that is a part of another one, which is not known here; save it again")
+        if type(key) is not str or type(count) is not int or count < 0:
+            raise ValueError("a storage without name or size")
+        storage = _Storage(key, STORAGES[kind.name], count)
         if self.storages.setdefault(key, storage) != storage:
-            raise pickle.UnpicklingError("storage with two types or sizes")
-        return storage
+            raise ValueError("a storage with two types or sizes")
+        self.stack.append(storage)
 
-    def load_build(self):
-        if not isinstance(self.stack[-2], OrderedDict | _Tensor):
-            raise pickle.UnpicklingError("state of something that has none")
-        super().load_build()
-
-    dispatch[pickle.BUILD[0]] = load_build
+    OPERATIONS = {**Machine.OPERATIONS, pickle.BINPERSID: persistent}
 
 
 def _read_zip(file):
@@ -144,42 +144,51 @@ def _read_zip(file):
         names = archive.namelist()
         pickles = [name for name in names if name.split("/")[1:] == ["data.pkl"]]
         if len(pickles) != 1:
-            raise _Refusal("is a zip archive without data.pkl, so it was not written by torch.save")
+            raise _Problem("is a zip archive without data.pkl, so it was not written by torch.save")
         if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-            raise _Refusal("is compressed, as torch.save never does")
+            raise _Problem("is compressed, as torch.save never does")
         folder = pickles[0].removesuffix("data.pkl")
         big_endian = f"{folder}byteorder" in names and archive.read(f"{folder}byteorder") == b"big"
-        with archive.open(pickles[0]) as pickled:
-            unpickler = _Unpickler(pickled)
-            state = unpickler.load()
+        machine = _Machine(archive.read(pickles[0]))
+        state = machine.run()
         storages = {}
-        for storage in unpickler.storages.values():
+        for storage in machine.storages.values():
             data = archive.read(f"{folder}data/{storage.key}")
             storages[storage.key] = _numbers(storage, data, 0, ">" if big_endian else "<")
     return state, storages
 
 
-def _read_stream(file):
+def _read_stream(data):
     """The state and {key: array} of a stream: magic number, version, system, state, list of keys, then the storages."""
-    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    if mapped[257:262] == b"ustar":
-        raise _Refusal("is a tar archive, as PyTorch wrote them in 2016; load it in PyTorch and save it again")
-    if _Unpickler(mapped).load() != MAGIC_NUMBER:
-        raise _Refusal("was not written by torch.save")
-    if _Unpickler(mapped).load() != PROTOCOL_VERSION:
-        raise _Refusal(f"is of another version of PyTorch's format than {PROTOCOL_VERSION}, the one known here")
-    _Unpickler(mapped).load()  # The system that wrote it; all numbers are little-endian nevertheless.
-    unpickler = _Unpickler(mapped)
-    state = unpickler.load()
+    if data[257:262] == b"ustar":
+        raise _Problem("is a tar archive, as PyTorch wrote them in 2016; load it in PyTorch and save it again")
+    if data[:1] != pickle.PROTO:
+        raise ValueError("no pickle")
+    magic, position = _read_pickle(data, 0)
+    if magic != MAGIC_NUMBER:
+        raise _Problem("was not written by torch.save")
+    version, position = _read_pickle(data, position)
+    if version != PROTOCOL_VERSION:
+        raise _Problem(f"is of another version of PyTorch's format than {PROTOCOL_VERSION}, the one known here")
+    _, position = _read_pickle(data, position)  # The system that wrote it; all numbers are little-endian nevertheless.
+    machine = _Machine(data, position)
+    state = machine.run()
+    keys, position = _read_pickle(data, machine.position)
     storages = {}
-    for key in _Unpickler(mapped).load():
-        storage = unpickler.storages[key]
-        (count,) = struct.unpack("<q", mapped.read(8))
+    for key in keys:
+        storage = machine.storages[key]
+        (count,) = struct.unpack_from("<q", data, position)
         if count != storage.count:
-            raise pickle.UnpicklingError("storage of another size than described")
-        storages[key] = _numbers(storage, mapped, mapped.tell(), "<")
-        mapped.seek(storages[key].nbytes, 1)
+            raise ValueError("a storage of another size than described")
+        storages[key] = _numbers(storage, data, position + 8, "<")
+        position += 8 + storages[key].nbytes
     return state, storages
+
+
+def _read_pickle(data, position):
+    """A pickle in the middle of a file, and where it ends."""
+    machine = _Machine(data, position)
+    return machine.run(), machine.position
 
 
 def _numbers(storage, data, position, order):
@@ -191,11 +200,11 @@ def _numbers(storage, data, position, order):
 def _items(state):
     """(name, tensor) of a state dict."""
     if not isinstance(state, dict):
-        raise _Refusal("does not hold a state dict; save module.state_dict()")
+        raise _Problem("does not hold a state dict; save module.state_dict()")
     for name, tensor in dict.items(state):
         if not isinstance(name, str) or not isinstance(tensor, _Tensor):
             entry = repr(name[:100]) if isinstance(name, str) else "an entry"
-            raise _Refusal(f"does not hold a state dict: {entry} is not a tensor; save module.state_dict()")
+            raise _Problem(f"does not hold a state dict: {entry} is not a tensor; save module.state_dict()")
         yield name, tensor
 
 
@@ -203,12 +212,12 @@ def _array(name, tensor, storages):
     """The numbers of a tensor, a view of its storage."""
     offset, shape, strides, numbers = tensor.offset, tensor.shape, tensor.strides, storages[tensor.storage.key]
     if min(offset, *shape, *strides, 0) < 0 or len(shape) != len(strides):
-        raise pickle.UnpicklingError("tensor of a negative size, or without strides")
+        raise ValueError("tensor of a negative size, or without strides")
     if 0 in shape:
         return np.zeros(shape, numbers.dtype)
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     if last >= len(numbers):
-        raise _Refusal(
+        raise _Problem(
             f"is damaged: {name[:100]!r} reaches to number {last} of a storage of {len(numbers)}; get it anew"
         )
     strides = [stride * numbers.itemsize for stride in strides]

@@ -223,7 +223,7 @@ def test_what_a_family_cannot_do_is_refused(toy_run):
     for changes, words in (
         ({"style_mixing_prob": 0.5}, "no styles that could be mixed"),
         ({"resolution": 8, "schedule": ScheduleConfig(lod_initial_resolution=4)}, "are not grown"),
-        ({"networks": "stylegan9"}, "networks must be one of stylegan, progan, toy; received 'stylegan9'"),
+        ({"networks": "stylegan9"}, rf"networks must be one of {', '.join(FAMILIES)}; received 'stylegan9'"),
         ({"generator": {"colour": 1}}, "There is no setting generator.colour; there are: latent_size"),
     ):
         config = TrainingConfig(**{**vars(toy_run.config), **changes})

@@ -24,12 +24,22 @@ from stylegan_tf.networks import (
     MappingNetwork,
     ProGANDiscriminator,
     ProGANGenerator,
+    StyleGAN2Discriminator,
+    StyleGAN2Generator,
+    StyleGAN2GrowingDiscriminator,
+    StyleGAN2GrowingGenerator,
     SynthesisNetwork,
 )
 
 PROTOCOLS = (2, 3, 4, 5)
 D_ARGUMENTS = dict(resolution=4, num_channels=1, label_size=0, fmap_base=8, fmap_max=4)
 G_ARGUMENTS = dict(D_ARGUMENTS, latent_size=6, dlatent_size=5, mapping_layers=2, mapping_fmaps=7)
+D2_ARGUMENTS = dict(D_ARGUMENTS, resolution=8, fmap_base=16)
+G2_ARGUMENTS = dict(G_ARGUMENTS, resolution=8, fmap_base=16)
+
+
+# The function that builds the synthesis network inside a generator, where no argument says which.
+SYNTHESIS = {"G_style": "G_synthesis", "G_main": "G_synthesis_stylegan2"}
 
 
 class Network:
@@ -82,11 +92,14 @@ def dumps(content, protocol=4, numpy=2):
 def state_of(network, function, arguments, **changes):
     """The state of a network, as the original writes it in version 3."""
     variables, components = export_variables(network), {}
-    for key, inner in (("synthesis", "G_synthesis"), ("mapping", "G_mapping")) if function == "G_style" else ():
+    synthesis = arguments.get("synthesis_func", SYNTHESIS.get(function))
+    for key, inner, built_by in (
+        (("synthesis", "G_synthesis", synthesis), ("mapping", "G_mapping", "G_mapping")) if synthesis else ()
+    ):
         own = {
             name.removeprefix(f"{inner}/"): variables.pop(name) for name in list(variables) if name.startswith(inner)
         }
-        components[key] = Network(**common_state(inner, inner, arguments, own), components={})
+        components[key] = Network(**common_state(inner, built_by, arguments, own), components={})
     name = "D" if function.startswith("D") else "Gs"
     return {**common_state(name, function, arguments, variables), "components": components, **changes}
 
@@ -218,6 +231,27 @@ def test_state_versions(load, monkeypatch, function, network_class, arguments, v
     elif function.endswith("G_style"):
         state = state_of(network, "G_style", arguments, version=version, build_func_name=function)
     assert_same(load(Network(**state)), network)
+
+
+@pytest.mark.parametrize(
+    ("function", "network_class", "arguments"),
+    [
+        ("G_main", StyleGAN2Generator, dict(G2_ARGUMENTS, architecture="resnet", resample_kernel=[1, 2, 1])),
+        ("G_main", StyleGAN2Generator, dict(G2_ARGUMENTS, synthesis_func="G_synthesis_stylegan2", fused_modconv=True)),
+        ("G_main", StyleGAN2GrowingGenerator, dict(G2_ARGUMENTS, synthesis_func="G_synthesis_stylegan_revised")),
+        ("D_stylegan2", StyleGAN2Discriminator, dict(D2_ARGUMENTS, architecture="skip", nonlinearity="relu")),
+        ("D_stylegan", StyleGAN2GrowingDiscriminator, dict(D2_ARGUMENTS, mbstd_group_size=0)),
+    ],
+)
+def test_stylegan2(load, function, network_class, arguments):
+    """Its pickles have state version 4, and one function for both of its generators."""
+    known = {name: value for name, value in arguments.items() if name not in ("synthesis_func", "fused_modconv")}
+    network = scattered(network_class(**known))
+    state = state_of(network, function, arguments, version=4)
+    assert_same(load(Network(**state)), network)
+    for component in state["components"].values():
+        component.version = 4
+        assert type(load(component)) in (type(network.synthesis), type(network.mapping))
 
 
 def test_parts_of_a_generator(load, G):
@@ -509,9 +543,36 @@ def test_wrong_arguments_are_refused(load, d_state, wrong):
     assert "it holds a network D_basic that is inconsistent. " in message
 
 
+# Argument of StyleGAN2's D: what is refused.
+WRONG_ARGUMENTS_OF_STYLEGAN2 = [
+    {"architecture": "residual"},
+    {"architecture": None},
+    {"nonlinearity": "gelu"},
+    {"resample_kernel": [1, -1]},
+    {"resample_kernel": [1]},
+    {"resample_kernel": 1331},
+    {"resample_kernel": [1.0] * 17},
+    {"blur_filter": [1, 2, 1]},
+    {"mbstd_num_features": 3},
+    {"synthesis_func": "G_synthesis"},
+    {"growth": [4, 0.5]},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG_ARGUMENTS_OF_STYLEGAN2, ids=lambda wrong: repr(wrong)[:40])
+def test_wrong_arguments_of_stylegan2_are_refused(load, wrong):
+    state = state_of(StyleGAN2Discriminator(**D2_ARGUMENTS), "D_stylegan2", D2_ARGUMENTS | wrong, version=4)
+    message = refusal(load, Network(**state))
+    assert "it holds a network D_stylegan2 that is inconsistent. " in message
+
+
 # For each function, arguments that its variables are too few for.
 HUGE = {
     "G_style": ["latent_size", "dlatent_size", "mapping_fmaps", "num_channels", "label_size"],
+    "G_main": ["latent_size", "dlatent_size", "mapping_fmaps", "num_channels", "label_size"],
+    "G_synthesis_stylegan2": ["dlatent_size", "num_channels"],
+    "G_synthesis_stylegan_revised": ["dlatent_size", "num_channels"],
+    "D_stylegan2": ["num_channels", "label_size"],
     "G_paper": ["latent_size", "num_channels", "label_size"],
     "G_mapping": ["latent_size", "dlatent_size", "mapping_fmaps", "label_size"],
     "G_synthesis": ["dlatent_size", "num_channels"],
@@ -523,9 +584,9 @@ def test_no_network_is_larger_than_its_file(load, G, function):
     sizes = [{name: 10**7} for name in HUGE[function]]
     if function != "G_mapping":
         sizes.append({"fmap_base": 10**5, "fmap_max": 10**4})
-    if function in ("G_style", "G_mapping"):
+    if function in ("G_style", "G_main", "G_mapping"):
         sizes.append({"mapping_layers": 64})
-    known = {**D_ARGUMENTS, "latent_size": 6} if function == "G_paper" else G_ARGUMENTS
+    known = {"G_paper": {**D_ARGUMENTS, "latent_size": 6}, "D_stylegan2": D_ARGUMENTS}.get(function, G_ARGUMENTS)
     for size in sizes:
         state = state_of(G, "G_style", known | size, build_func_name=function)
         assert "weights or more, but there are" in refusal(load, Network(**state)), size
@@ -534,6 +595,7 @@ def test_no_network_is_larger_than_its_file(load, G, function):
 def test_inconsistent_networks_are_refused(load, G, d_state):
     g_state = state_of(G, "G_style", G_ARGUMENTS)
     mapping, variables = g_state["components"]["mapping"], d_state["variables"]
+    other = Network(**{**vars(g_state["components"]["synthesis"]), "build_func_name": "G_synthesis_stylegan2"})
     bias = ("FromRGB_lod0/bias", np.zeros(4, "f4"))
     weight = dict(variables)["4x4/Conv/weight"]
     for state, changes, message in (
@@ -542,7 +604,7 @@ def test_inconsistent_networks_are_refused(load, G, d_state):
         (d_state, {"version": 10**300}, "it has state version '1000"),
         (d_state, {"static_kwargs": None}, "has no static_kwargs"),
         (d_state, {"build_func_name": "D_other"}, "it holds a network D_other, which this project does not build"),
-        (d_state, {"build_func_name": "D_stylegan2"}, "it holds a network of StyleGAN2 (D_stylegan2)"),
+        (d_state, {"build_func_name": "D_stylegan2"}, "variables missing for StyleGAN2Discriminator: "),
         (d_state, {"build_func_name": "os.system('x')"}, "a network in it is built by system('x')"),
         (d_state, {"build_func_name": "G_style"}, "weights or more, but there are"),
         (d_state, {"components": {"synthesis": mapping}}, "a component synthesis built by G_mapping"),
@@ -555,7 +617,11 @@ def test_inconsistent_networks_are_refused(load, G, d_state):
         (d_state, {"variables": list({**dict(variables), bias[0]: bias[1][:3]}.items())}, "must have shape (4,)"),
         (d_state, {"variables": [(f"v{i}", weight) for i in range(50)]}, "its networks share variables"),
         (g_state, {"components": {"mapping": mapping}}, "weights or more, but there are"),
-        (vars(mapping), {"version": 4}, "it holds a network of StyleGAN2 (G_mapping)"),
+        (
+            g_state,
+            {"components": {"mapping": mapping, "synthesis": other}},
+            "Its component synthesis is built by G_synthesis_stylegan2.",
+        ),
         (vars(mapping), {"static_kwargs": {**G_ARGUMENTS, "mapping_layers": 10**7}}, "no network takes (10000000)"),
         (g_state, {"static_kwargs": {**G_ARGUMENTS, "synthesis_func": "G_new"}}, "Only G_synthesis is known for"),
     ):

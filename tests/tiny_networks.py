@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stylegan_tf.networks import Discriminator, SynthesisNetwork
+from stylegan_tf.networks.interface import BaseDiscriminator, BaseSynthesis
 
 
 def scattered(network, seed=0):
@@ -23,9 +23,9 @@ def one_hot(count, label_size):
 
 def inputs_of(network, count=4):
     """Inputs that fit: [z or w or images, labels if it takes any]."""
-    if isinstance(network, SynthesisNetwork):
+    if isinstance(network, BaseSynthesis):
         return [normal(count, network.num_layers, network.dlatent_size)]
-    if isinstance(network, Discriminator):
+    if isinstance(network, BaseDiscriminator):
         first = normal(count, network.resolution, network.resolution, network.num_channels)
     else:
         first = normal(count, network.arguments["latent_size"])

@@ -31,6 +31,7 @@ behaviour_arguments = frozenset(
         "structure",
         "is_training",
         "is_validation",
+        "fused_modconv",  # how modulated convolutions are computed
     }
 )
 
@@ -70,14 +71,17 @@ def _build(path, pickled):
     """Our network for a PickledNetwork."""
     function, variables = pickled.function, pickled.variables
     try:
-        _, cls = official_function(function)
+        family, cls = official_function(function, pickled.arguments, pickled.version)
     except ValueError:
         raise ValueError(
             f"{path} cannot be used: it holds a network {function}, which this project does not build."
         ) from None
     try:
         architecture = {key: value for key, value in pickled.arguments.items() if key not in behaviour_arguments}
-        arguments = constructor_arguments(cls, architecture, variables)
+        arguments = constructor_arguments(family, cls, architecture, variables)
+        for key, inside in pickled.components.items():
+            if inside not in family.functions:
+                raise ValueError(f"Its component {key} is built by {inside}.")
         # Keras allows less in a name than a file.
         name = pickled.name if re.fullmatch(r"[A-Za-z]\w{0,63}", pickled.name, re.ASCII) else None
         network = cls(**arguments, name=name)
@@ -113,7 +117,7 @@ def load_variables(network, arrays):
         lod, most = float(arrays["lod"]), math.log2(network.resolution) - 2
         if not 0 <= lod <= most:
             raise ValueError(f"Its lod must be from 0 to {most:.0f}; it is {lod}.")
-        if hasattr(network, "growth"):
+        if "growth" in network.arguments:
             network.growth = growth_at(lod, network.resolution)
     for name, (variable, layout) in variables.items():
         if variable is not None:

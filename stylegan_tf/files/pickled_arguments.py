@@ -3,11 +3,10 @@
 import numpy as np
 
 from dnnlib.pickle_reader import shown
-from stylegan_tf.networks.families import family_of
 from stylegan_tf.networks.network import keywords_of
 
-# Arguments whose other values stand for networks that there are not here.
-_ONLY_VALUES = {"dtype": "float32", "mapping_func": "G_mapping", "synthesis_func": "G_synthesis"}
+# Arguments that name a function which builds a part, with the beginning of those functions' names.
+_PARTS = {"mapping_func": "G_mapping", "synthesis_func": "G_synthesis"}
 
 # Sizes that may be 0, and what is larger in no network: a file must not keep us busy.
 _MAY_BE_ZERO = ("label_size", "mapping_layers", "mbstd_group_size")
@@ -16,18 +15,17 @@ _LARGEST_SIZE = 2**24
 _LONGEST_FILTER = 16
 
 
-def constructor_arguments(network, static_kwargs, variables):
+def constructor_arguments(family, network, static_kwargs, variables):
     """What to build a network with; nothing is built before its sizes are known to be those of the variables.
 
     Args:
-        network: The class, such as Generator.
+        family, network: The Family, and the class in it, such as Generator.
         static_kwargs: The original's keyword arguments that concern architecture, whatever a file says they are.
         variables: {official name: array}.
 
     Raises:
         ValueError: An argument is unknown, has a value that no network takes, or asks for more weights than there are.
     """
-    family = family_of(network)
     defaults = _defaults(network)
     # The original hands all arguments of a generator on to its parts, which take theirs.
     ignored = () if network in (family.generator, family.discriminator) else _defaults(family.generator)
@@ -36,9 +34,10 @@ def constructor_arguments(network, static_kwargs, variables):
         value = value.item() if isinstance(value, np.generic) else value
         if name in defaults:
             arguments[name] = _checked(name, value, defaults[name])
-        elif name in _ONLY_VALUES:
-            if type(value) is not str or value != _ONLY_VALUES[name]:
-                raise ValueError(f"Only {_ONLY_VALUES[name]} is known for its argument {name}.")
+        elif name == "dtype" or name in _PARTS:
+            known = ["float32"] if name == "dtype" else [f for f in family.functions if f.startswith(_PARTS[name])]
+            if type(value) is not str or value not in known:
+                raise ValueError(f"Only {known[0] if known else 'none'} is known for its argument {name}.")
         elif name not in ignored:
             raise ValueError(f"Its argument {shown(name)} is unknown.")
     expected, held = family.weights(network, defaults | arguments), sum(array.size for array in variables.values())
@@ -56,7 +55,7 @@ def _checked(name, value, default):
     """The value, if it is one like the default."""
     if name == "fused_scale":
         fits = type(value) is bool or (type(value) is str and value == "auto")
-    elif name == "blur_filter":
+    elif name in ("blur_filter", "resample_kernel"):
         fits = value is None or (type(value) in (list, tuple) and len(value) <= _LONGEST_FILTER)
         fits = fits and all(_is_number(tap) for tap in value or ()) and (not value or sum(value) != 0)
     elif type(default) in (bool, str):

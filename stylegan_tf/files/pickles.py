@@ -15,10 +15,7 @@ DICT_CLASSES = ("dnnlib.EasyDict", "dnnlib.util.EasyDict")
 # State versions: Progressive GAN's without components, StyleGAN's, StyleGAN2's.
 VERSIONS = (2, 3, 4)
 
-# The original's functions that build whole networks which this project has.
-WHOLE_NETWORKS = ("D_basic", "D_paper", "G_paper", "G_style")
-
-# The parts of a generator, and the functions that build them.
+# The parts of a generator, and what their variables' names begin with there, as do the functions that build them.
 COMPONENTS = {"mapping": "G_mapping", "synthesis": "G_synthesis"}
 
 
@@ -31,12 +28,16 @@ class PickledNetwork:
         function: The original's function that builds it, such as "G_style".
         arguments: The keyword arguments of that function, a dict.
         variables: {official name: array}, those of its components as "G_mapping/..." and "G_synthesis/...".
+        components: {"mapping", "synthesis": the function that builds it}.
+        version: State version.
     """
 
     name: str
     function: str
     arguments: dict
     variables: dict
+    components: dict
+    version: int
 
 
 def read_networks(path):
@@ -64,18 +65,16 @@ def read_networks(path):
 
 def _network(record):
     function, state = _function_and_state(record)
-    # Version alone would not tell, nor would the name: StyleGAN2's G_mapping is not StyleGAN's.
-    if (state["version"] == 4 and function not in WHOLE_NETWORKS) or "stylegan2" in function:
-        raise ValueError(f"it holds a network of StyleGAN2 ({function}), which this project does not build")
-    variables = _variables(state)
+    variables, components = _variables(state), {}
     for key, component in _components(state).items():
-        function_inside, inside = _function_and_state(component)
-        if COMPONENTS.get(key) != function_inside:
-            raise ValueError(f"{function} in it has a component {shown(key)} built by {function_inside}")
+        components[key], inside = _function_and_state(component)
+        if key not in COMPONENTS or not components[key].startswith(COMPONENTS[key]):
+            raise ValueError(f"{function} in it has a component {shown(key)} built by {components[key]}")
         if _components(inside):
             raise ValueError(f"the component {key} in it has components itself")
-        variables |= {f"{function_inside}/{name}": array for name, array in _variables(inside).items()}
-    return PickledNetwork(_field(state, "name", str), function, _field(state, "static_kwargs", dict), variables)
+        variables |= {f"{COMPONENTS[key]}/{name}": array for name, array in _variables(inside).items()}
+    name, arguments = _field(state, "name", str), _field(state, "static_kwargs", dict)
+    return PickledNetwork(name, function, arguments, variables, components, state["version"])
 
 
 def _function_and_state(record):

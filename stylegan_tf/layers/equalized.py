@@ -23,14 +23,17 @@ class EqualizedLayer(keras.layers.Layer):
         lrmul: Learning rate multiplier of kernel and bias.
         use_wscale: Whether to scale at run time.
         use_bias: Whether to add a bias, initially 0, stored divided by `lrmul`.
+        gain_on_bias: Whether the bias is multiplied by `gain` as well. StyleGAN2 multiplies the output of the
+            nonlinearity, which for a (leaky) ReLU is the same as to multiply all that goes into it.
     """
 
-    def __init__(self, gain=SQRT_2, lrmul=1.0, use_wscale=True, use_bias=True, **kwargs):
+    def __init__(self, gain=SQRT_2, lrmul=1.0, use_wscale=True, use_bias=True, gain_on_bias=False, **kwargs):
         super().__init__(**kwargs)
         self.gain = gain
         self.lrmul = lrmul
         self.use_wscale = use_wscale
         self.use_bias = use_bias
+        self.gain_on_bias = gain_on_bias
 
     def add_kernel(self, shape):
         he_std = self.gain / math.sqrt(math.prod(shape[:-1]))
@@ -46,7 +49,10 @@ class EqualizedLayer(keras.layers.Layer):
 
     def add_bias(self, x):
         """x + bias in the bias' dtype, in which its gradient, a sum over all pixels, is then taken; x without bias."""
-        return ops.cast(x, self.variable_dtype) + self.bias * self.lrmul if self.use_bias else x
+        if not self.use_bias:
+            return x
+        scale = self.lrmul * self.gain if self.gain_on_bias else self.lrmul
+        return ops.cast(x, self.variable_dtype) + self.bias * scale
 
     def get_config(self):
         return {
@@ -55,6 +61,7 @@ class EqualizedLayer(keras.layers.Layer):
             "lrmul": self.lrmul,
             "use_wscale": self.use_wscale,
             "use_bias": self.use_bias,
+            "gain_on_bias": self.gain_on_bias,
         }
 
 
@@ -64,7 +71,7 @@ class EqualizedDense(FullPrecision, EqualizedLayer):
 
     Args:
         units: Number of outputs.
-        gain, lrmul, use_wscale, use_bias: See `EqualizedLayer`.
+        gain, lrmul, use_wscale, use_bias, gain_on_bias: See `EqualizedLayer`.
 
     Call arguments:
         x: [N, inputs].
@@ -104,7 +111,7 @@ class EqualizedConv2D(EqualizedLayer):
         resample: None, "up" or "down".
         fused: Only matters for "up": the reference's fused up-convolution applies the kernel rotated by 180 degrees
             against its unfused one, so the same weights mean another function.
-        gain, lrmul, use_wscale, use_bias: See `EqualizedLayer`.
+        gain, lrmul, use_wscale, use_bias, gain_on_bias: See `EqualizedLayer`.
 
     Call arguments:
         x: [N, H, W, C].

@@ -1,4 +1,4 @@
-"""Changes of resolution: nearest up, box down, the low-pass filter that goes with them."""
+"""Changes of resolution: nearest up, box down, and the low-pass filters that go with them or take their place."""
 
 import keras
 import numpy as np
@@ -66,3 +66,123 @@ class Blur(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "blur_filter": self.blur_filter}
+
+
+def fir_kernel(taps, gain=1.0):
+    """The two-dimensional filter of one-dimensional taps: their outer product, [n, n], with a sum of `gain`."""
+    taps = np.asarray(taps, "float64")
+    return np.outer(taps, taps) * (gain / taps.sum() ** 2)
+
+
+def upfirdn(x, kernel, up=(1, 1), down=(1, 1), padding=((0, 0), (0, 0))):
+    """Puts zeros between the pixels, convolves every feature map with a filter, and keeps some of the pixels.
+
+    The zeros are never multiplied: each of the up x up grids of output pixels is the input, filtered with some of the
+    taps.
+
+    Args:
+        x: [N, H, W, C].
+        kernel: The filter, an array, [kh, kw], at least as large as `up`; it is used as it is, whatever its sum.
+        up: Rows and columns that every one of `x` becomes; the new ones are zeros, after the old one.
+        down: Distances of the rows and columns that are kept, from the first one on.
+        padding: Rows of zeros that are put above and below before the filter, then columns on the left and right.
+            Negative numbers take away.
+
+    Returns:
+        [N, ceil((H up + padding - kh + 1) / down), ceil((W up + padding - kw + 1) / down), C].
+    """
+    channels = x.shape[-1]
+    kernel = np.asarray(kernel)[::-1, ::-1]  # a convolution; the backends correlate
+    rows, columns = (
+        UpsampledAxis(*arguments) for arguments in zip(x.shape[1:3], kernel.shape, up, padding, strict=True)
+    )
+    x = ops.pad(x, [(0, 0), rows.border, columns.border, (0, 0)])
+    stride = down[0] if tuple(up) == (1, 1) and down[0] == down[1] else 1
+
+    def grid(row, column):
+        (row_pixels, row_taps), (column_pixels, column_taps) = row, column
+        taps = np.tile(kernel[row_taps, column_taps, None, None], (1, 1, channels, 1))
+        taps = ops.convert_to_tensor(taps, x.dtype)
+        part = x[:, row_pixels, column_pixels]
+        return ops.depthwise_conv(part, taps, strides=stride, padding="valid", data_format="channels_last")
+
+    if tuple(up) == (1, 1):
+        y = grid(rows.phases[0], columns.phases[0])
+    else:
+        y = ops.stack(
+            [ops.stack([grid(row, column) for column in columns.phases], axis=3) for row in rows.phases], axis=2
+        )
+        y = ops.reshape(y, (-1, y.shape[1] * up[0], y.shape[3] * up[1], channels))[:, : rows.size, : columns.size]
+    return y if stride == down[0] == down[1] else y[:, :: down[0], :: down[1]]
+
+
+class UpsampledAxis:
+    """One axis of `upfirdn`, up to the filter: which pixels and which taps make every `up`-th output.
+
+    Args:
+        size: Pixels of the input.
+        taps: Taps of the filter.
+        up, padding: Of this axis.
+
+    Attributes:
+        size: Number of outputs.
+        border: Zeros that the input needs, (before, after).
+        phases: [(slice of the pixels with that border, slice of the turned filter)] of the outputs 0, up, 2 up, ...; of
+            1, up + 1, ...; and so on. All make as many outputs.
+    """
+
+    def __init__(self, size, taps, up, padding):
+        if taps < up:
+            raise ValueError(f"A filter that enlarges {up} times needs at least {up} taps; received {taps}.")
+        before, after = padding
+        self.size = size * up + before + after - taps + 1
+        count = -(-self.size // up)
+        firsts = [(before - phase) % up for phase in range(up)]  # the first taps that meet a pixel and no zero
+        starts = [(phase + first - before) // up for phase, first in enumerate(firsts)]
+        lengths = [count - 1 + len(range(first, taps, up)) for first in firsts]
+        above = max(0, -min(starts))
+        self.border = (above, max(0, max(s + n for s, n in zip(starts, lengths, strict=True)) - size))
+        self.phases = [
+            (slice(start + above, start + above + length), slice(first, None, up))
+            for start, length, first in zip(starts, lengths, firsts, strict=True)
+        ]
+
+
+def filter_images(x, taps, gain=1.0):
+    """Low-pass filters [N, H, W, C], with zeros outside of it; the size stays, and what is flat keeps its place."""
+    size = len(taps)
+    return upfirdn(x, fir_kernel(taps, gain), padding=((size // 2, (size - 1) // 2),) * 2)
+
+
+def enlarge_filtered(x, taps, factor=2, gain=1.0):
+    """Enlarges [N, H, W, C] with a low-pass filter in place of `upsample`'s box.
+
+    Args:
+        x: [N, H, W, C].
+        taps: Of the one-dimensional filter, at least `factor`; `factor` ones are `upsample`.
+        factor: Of the resolution.
+        gain: Factor on the result.
+
+    Returns:
+        [N, H factor, W factor, C].
+    """
+    size = len(taps) - factor
+    padding = ((size + 1) // 2 + factor - 1, size // 2)
+    return upfirdn(x, fir_kernel(taps, gain * factor**2), up=(factor, factor), padding=(padding, padding))
+
+
+def shrink_filtered(x, taps, factor=2, gain=1.0):
+    """Shrinks [N, H, W, C], H and W multiples of `factor`, with a low-pass filter in place of `downsample`'s box.
+
+    Args:
+        x: [N, H, W, C].
+        taps: Of the one-dimensional filter; `factor` ones are `downsample`.
+        factor: Of the resolution.
+        gain: Factor on the result.
+
+    Returns:
+        [N, H / factor, W / factor, C].
+    """
+    size = len(taps) - factor
+    padding = ((size + 1) // 2, size // 2)
+    return upfirdn(x, fir_kernel(taps, gain), down=(factor, factor), padding=(padding, padding))

@@ -10,10 +10,11 @@ from stylegan_tf.layers.normalization import centre
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
 class LearnedConstant(FullPrecision, keras.layers.Layer):
-    """The learned 4 x 4 image, initially 1, that replaces the latent as the first layer's input.
+    """The learned 4 x 4 image that replaces the latent as the first layer's input.
 
     Args:
         filters: Number of feature maps.
+        initializer: Initial values: StyleGAN's are 1, StyleGAN2's random.
 
     Call arguments:
         w: Any tensor whose first axis is the batch, N.
@@ -25,12 +26,13 @@ class LearnedConstant(FullPrecision, keras.layers.Layer):
         Karras et al., 2018, section 2.
     """
 
-    def __init__(self, filters, **kwargs):
+    def __init__(self, filters, initializer="ones", **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
+        self.initializer = keras.initializers.get(initializer)
 
     def build(self, w_shape):
-        self.constant = self.add_weight(name="constant", shape=(1, 4, 4, self.filters), initializer="ones")
+        self.constant = self.add_weight(name="constant", shape=(1, 4, 4, self.filters), initializer=self.initializer)
 
     def call(self, w):
         return ops.tile(self.constant, (ops.shape(w)[0], 1, 1, 1))
@@ -39,7 +41,8 @@ class LearnedConstant(FullPrecision, keras.layers.Layer):
         return (w_shape[0], 4, 4, self.filters)
 
     def get_config(self):
-        return {**super().get_config(), "filters": self.filters}
+        initializer = keras.initializers.serialize(self.initializer)
+        return {**super().get_config(), "filters": self.filters, "initializer": initializer}
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
@@ -48,6 +51,7 @@ class NoiseInput(FullPrecision, keras.layers.Layer):
 
     Args:
         initializer: Initial strength of each feature map. The paper starts from zero.
+        shared: Whether all feature maps share one strength, as in StyleGAN2.
 
     Call arguments:
         x: Features, float [N, H, W, C].
@@ -60,12 +64,14 @@ class NoiseInput(FullPrecision, keras.layers.Layer):
         Karras et al., 2018, section 2 and appendix C.
     """
 
-    def __init__(self, initializer="zeros", **kwargs):
+    def __init__(self, initializer="zeros", shared=False, **kwargs):
         super().__init__(**kwargs)
         self.initializer = keras.initializers.get(initializer)
+        self.shared = shared
 
     def build(self, x_shape, noise_shape=None):
-        self.strength = self.add_weight(name="strength", shape=(x_shape[-1],), initializer=self.initializer)
+        shape = () if self.shared else (x_shape[-1],)
+        self.strength = self.add_weight(name="strength", shape=shape, initializer=self.initializer)
 
     def call(self, x, noise):
         return x + noise * self.strength
@@ -74,7 +80,8 @@ class NoiseInput(FullPrecision, keras.layers.Layer):
         return x_shape
 
     def get_config(self):
-        return {**super().get_config(), "initializer": keras.initializers.serialize(self.initializer)}
+        initializer = keras.initializers.serialize(self.initializer)
+        return {**super().get_config(), "initializer": initializer, "shared": self.shared}
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")

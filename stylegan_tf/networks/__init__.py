@@ -4,6 +4,8 @@ from stylegan_tf.networks.discriminator import Discriminator
 from stylegan_tf.networks.generator import Generator
 from stylegan_tf.networks.mapping import MappingNetwork
 from stylegan_tf.networks.progan import ProGANDiscriminator, ProGANGenerator
+from stylegan_tf.networks.stylegan2 import StyleGAN2Generator, StyleGAN2GrowingGenerator
+from stylegan_tf.networks.stylegan2_discriminator import StyleGAN2Discriminator, StyleGAN2GrowingDiscriminator
 from stylegan_tf.networks.synthesis import SynthesisNetwork
 
 __all__ = [
@@ -12,5 +14,9 @@ __all__ = [
     "MappingNetwork",
     "ProGANDiscriminator",
     "ProGANGenerator",
+    "StyleGAN2Discriminator",
+    "StyleGAN2Generator",
+    "StyleGAN2GrowingDiscriminator",
+    "StyleGAN2GrowingGenerator",
     "SynthesisNetwork",
 ]

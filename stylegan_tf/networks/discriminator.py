@@ -5,9 +5,9 @@ from keras import ops
 
 from stylegan_tf.layers import Blur, EqualizedConv2D, EqualizedDense, MinibatchStdDev, downsample
 from stylegan_tf.layers.activations import activation
+from stylegan_tf.networks.growing import is_fading
 from stylegan_tf.networks.interface import BaseDiscriminator
 from stylegan_tf.networks.network import checked_labels, feature_maps, is_fused, log2_resolution
-from stylegan_tf.networks.synthesis import is_fading
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")

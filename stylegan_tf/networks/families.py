@@ -3,11 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from stylegan_tf.networks import official_names
+from stylegan_tf.networks import official_names, stylegan2_names
 from stylegan_tf.networks.discriminator import Discriminator
 from stylegan_tf.networks.generator import Generator
 from stylegan_tf.networks.mapping import MappingNetwork
 from stylegan_tf.networks.progan import ProGANDiscriminator, ProGANGenerator
+from stylegan_tf.networks.stylegan2 import StyleGAN2Generator, StyleGAN2GrowingGenerator, StyleGAN2Mapping
+from stylegan_tf.networks.stylegan2_discriminator import StyleGAN2Discriminator, StyleGAN2GrowingDiscriminator
+from stylegan_tf.networks.stylegan2_synthesis import StyleGAN2GrowingSynthesis, StyleGAN2Synthesis
 from stylegan_tf.networks.synthesis import SynthesisNetwork
 
 
@@ -21,6 +24,7 @@ class Family:
         functions: {the original's function that builds a network: our class}; empty where there is no original.
         variables: Function of one of those networks: {official name: `official_names.Variable`}.
         weights: Function of a class in `functions` and its arguments: the number of weights that it has at least.
+        version: State version of the original's pickles of these networks, which tells functions of one name apart.
     """
 
     generator: type
@@ -28,6 +32,7 @@ class Family:
     functions: Mapping[str, type] = field(default_factory=dict)
     variables: Callable | None = None
     weights: Callable | None = None
+    version: int | None = None
 
 
 # {the name in a run's setting `networks`: Family}.
@@ -43,6 +48,7 @@ FAMILIES = {
         },
         official_names.stylegan,
         official_names.count_weights,
+        version=3,
     ),
     "progan": Family(
         ProGANGenerator,
@@ -50,6 +56,34 @@ FAMILIES = {
         {"G_paper": ProGANGenerator, "D_paper": ProGANDiscriminator},
         official_names.progan,
         official_names.count_weights,
+        version=2,
+    ),
+    "stylegan2": Family(
+        StyleGAN2Generator,
+        StyleGAN2Discriminator,
+        {
+            "G_main": StyleGAN2Generator,
+            "G_mapping": StyleGAN2Mapping,
+            "G_synthesis_stylegan2": StyleGAN2Synthesis,
+            "D_stylegan2": StyleGAN2Discriminator,
+        },
+        stylegan2_names.stylegan2,
+        stylegan2_names.count_weights,
+        version=4,
+    ),
+    # The paper's configurations B to D.
+    "stylegan2-growing": Family(
+        StyleGAN2GrowingGenerator,
+        StyleGAN2GrowingDiscriminator,
+        {
+            "G_main": StyleGAN2GrowingGenerator,
+            "G_mapping": StyleGAN2Mapping,
+            "G_synthesis_stylegan_revised": StyleGAN2GrowingSynthesis,
+            "D_stylegan": StyleGAN2GrowingDiscriminator,
+        },
+        stylegan2_names.stylegan2,
+        stylegan2_names.count_weights,
+        version=4,
     ),
 }
 
@@ -63,9 +97,22 @@ def family_of(network):
     raise ValueError(f"A {cls.__name__} belongs to no family of networks; there are {', '.join(FAMILIES)}.")
 
 
-def official_function(name):
-    """(Family, class) of the original's function with this name; ValueError for one that is unknown."""
-    for family in FAMILIES.values():
-        if name in family.functions:
-            return family, family.functions[name]
+def official_function(name, arguments=None, version=None):
+    """(Family, class) of one of the original's functions; ValueError for one that is unknown.
+
+    Args:
+        name: The function's name, without its module.
+        arguments: Its keyword arguments. `synthesis_func`, where it is given, decides between families that have a
+            function of this name.
+        version: State version of the pickle that it is from, if any, which decides where `synthesis_func` does not.
+    """
+    families = [family for family in FAMILIES.values() if name in family.functions]
+    synthesis = (arguments or {}).get("synthesis_func")
+    for preferred in (
+        [family for family in families if type(synthesis) is str and synthesis in family.functions],
+        [family for family in families if family.version == version],
+        families,
+    ):
+        if preferred:
+            return preferred[0], preferred[0].functions[name]
     raise ValueError(f"There is no network {name}, which this project does not build.")

@@ -2,15 +2,36 @@
 
 import keras
 
-from stylegan_tf.networks.interface import GrowingGenerator
+from stylegan_tf.networks.interface import BaseGenerator, GrowingGenerator
 from stylegan_tf.networks.mapping import MappingNetwork
 from stylegan_tf.networks.network import takes_keywords_of
 from stylegan_tf.networks.synthesis import SynthesisNetwork
 
 
+class StyleBasedGenerator(BaseGenerator):
+    """What generators share that are made of a mapping and a synthesis network.
+
+    A class sets `synthesis_class` and `mapping_class`, and takes the keywords of both.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(**self.keras_arguments)
+        self.latent_size, self.label_size = self.arguments["latent_size"], self.arguments["label_size"]
+        # Their variables get this network's name into their paths, so that those of two generators differ.
+        with keras.name_scope(self.name):
+            self.synthesis = self.part(self.synthesis_class, "synthesis")
+            self.mapping = self.part(self.mapping_class, "mapping", dlatent_broadcast=self.num_layers)
+        if self.mapping.output_size != self.dlatent_size:
+            raise ValueError(
+                f"With mapping_layers=0, w is the input of {self.mapping.input_size} numbers, but dlatent_size is "
+                f"{self.dlatent_size}; make them equal."
+            )
+        self.build((None, self.latent_size))
+
+
 @keras.saving.register_keras_serializable(package="stylegan_tf")
 @takes_keywords_of(SynthesisNetwork, MappingNetwork, without=("dlatent_broadcast", "pixelnorm_epsilon"))
-class Generator(GrowingGenerator):
+class Generator(StyleBasedGenerator, GrowingGenerator):
     """Style-based generator: z -> w -> image.
 
     Args:
@@ -44,17 +65,4 @@ class Generator(GrowingGenerator):
     """
 
     meaning = ("use_wscale", "mapping_lrmul", "fused_scale")
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(**self.keras_arguments)
-        self.latent_size, self.label_size = self.arguments["latent_size"], self.arguments["label_size"]
-        # Their variables get this network's name into their paths, so that those of two generators differ.
-        with keras.name_scope(self.name):
-            self.synthesis = self.part(SynthesisNetwork, "synthesis")
-            self.mapping = self.part(MappingNetwork, "mapping", dlatent_broadcast=self.num_layers)
-        if self.mapping.output_size != self.dlatent_size:
-            raise ValueError(
-                f"With mapping_layers=0, w is the input of {self.mapping.input_size} numbers, but dlatent_size is "
-                f"{self.dlatent_size}; make them equal."
-            )
-        self.build((None, self.latent_size))
+    synthesis_class, mapping_class = SynthesisNetwork, MappingNetwork

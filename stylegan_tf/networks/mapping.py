@@ -5,6 +5,7 @@ from keras import ops
 
 from stylegan_tf.layers import EqualizedDense, LabelEmbedding, PixelNorm
 from stylegan_tf.layers.activations import activation
+from stylegan_tf.layers.equalized import SQRT_2
 from stylegan_tf.networks.network import Network, checked_labels
 
 
@@ -35,6 +36,8 @@ class MappingNetwork(Network):
         Karras et al., 2018, section 2 and appendix C.
     """
 
+    gain_on_bias = False
+
     def __init__(
         self,
         latent_size=512,
@@ -52,15 +55,17 @@ class MappingNetwork(Network):
         super().__init__(**kwargs)
         self.label_size = label_size
         self.dlatent_broadcast = dlatent_broadcast
-        self.activation = activation(mapping_nonlinearity)
+        gain, self.activation = self.nonlinearity(mapping_nonlinearity)
         dtype = self.dtype_policy
         self.embedding = LabelEmbedding(latent_size, dtype=dtype, name="embedding") if label_size else None
         self.normalize = PixelNorm(dtype=dtype, name="normalize") if normalize_latents else None
         self.dense = [
             EqualizedDense(
                 dlatent_size if i == mapping_layers - 1 else mapping_fmaps,
+                gain=gain,
                 lrmul=mapping_lrmul,
                 use_wscale=use_wscale,
+                gain_on_bias=self.gain_on_bias,
                 dtype=dtype,
                 name=f"dense{i}",
             )
@@ -68,6 +73,10 @@ class MappingNetwork(Network):
         ]
         self.input_size = latent_size * 2 if label_size else latent_size
         self.build((None, latent_size))
+
+    def nonlinearity(self, name):
+        """(gain of the layers, function) for the keyword `mapping_nonlinearity`."""
+        return SQRT_2, activation(name)
 
     def build(self, z_shape):
         if self.embedding:

@@ -21,7 +21,7 @@ class Variable(NamedTuple):
 def stylegan(network):
     """{official name: Variable} of one of StyleGAN's networks."""
     if isinstance(network, MappingNetwork):
-        return _mapping(network)
+        return mapping_variables(network)
     if isinstance(network, SynthesisNetwork):
         return _synthesis(network)
     if isinstance(network, Generator):
@@ -29,7 +29,7 @@ def stylegan(network):
             "lod": Variable(None),
             "dlatent_avg": Variable(network.w_average),
             **{f"G_synthesis/{name}": variable for name, variable in _synthesis(network.synthesis).items()},
-            **{f"G_mapping/{name}": variable for name, variable in _mapping(network.mapping).items()},
+            **{f"G_mapping/{name}": variable for name, variable in mapping_variables(network.mapping).items()},
         }
     return _discriminator(network)
 
@@ -42,10 +42,11 @@ def progan(network):
     return _synthesis(network.synthesis, unfused="Conv0")
 
 
-def _mapping(network):
+def mapping_variables(network):
+    """{official name: Variable} of a mapping network."""
     variables = {"LabelConcat/weight": Variable(network.embedding.embedding)} if network.embedding else {}
     for i, dense in enumerate(network.dense):
-        variables |= _weight_and_bias(f"Dense{i}", dense)
+        variables |= weight_and_bias(f"Dense{i}", dense)
     return variables
 
 
@@ -63,7 +64,7 @@ def _synthesis(network, unfused="Conv0_up"):
         variables |= _synthesis_layer(f"{res}x{res}/{name}", weight, first)
         name = "Conv1" if res > 4 else "Conv"
         variables |= _synthesis_layer(f"{res}x{res}/{name}", {"weight": Variable(second.source.kernel)}, second)
-        variables |= _weight_and_bias(f"ToRGB_lod{len(network.resolutions) - 1 - i}", network.to_rgb[i])
+        variables |= weight_and_bias(f"ToRGB_lod{len(network.resolutions) - 1 - i}", network.to_rgb[i])
     return variables
 
 
@@ -73,54 +74,56 @@ def _synthesis_layer(name, weight, layer):
         variables[f"{name}/Noise/weight"] = Variable(layer.noise.strength)
     variables[f"{name}/bias"] = Variable(layer.bias.bias)
     if layer.style:
-        variables |= _weight_and_bias(f"{name}/StyleMod", layer.style.style)
+        variables |= weight_and_bias(f"{name}/StyleMod", layer.style.style)
     return variables
 
 
 def _discriminator(network):
     variables = {"lod": Variable(None)}
     for lod, from_rgb in enumerate(network.from_rgb):
-        variables |= _weight_and_bias(f"FromRGB_lod{lod}", from_rgb)
+        variables |= weight_and_bias(f"FromRGB_lod{lod}", from_rgb)
         if lod < len(network.blocks):
             res, (first, second) = network.resolutions[lod], network.blocks[lod]
-            variables |= _weight_and_bias(f"{res}x{res}/Conv0", first)
-            variables |= _weight_and_bias(f"{res}x{res}/Conv1{'_down' if second.resample else ''}", second)
-    variables |= _weight_and_bias("4x4/Conv", network.conv)
-    variables |= _weight_and_bias("4x4/Dense0", network.dense, layout="flatten")
-    return variables | _weight_and_bias("4x4/Dense1", network.output_layer)
+            variables |= weight_and_bias(f"{res}x{res}/Conv0", first)
+            variables |= weight_and_bias(f"{res}x{res}/Conv1{'_down' if second.resample else ''}", second)
+    variables |= weight_and_bias("4x4/Conv", network.conv)
+    variables |= weight_and_bias("4x4/Dense0", network.dense, layout="flatten")
+    return variables | weight_and_bias("4x4/Dense1", network.output_layer)
 
 
-def _weight_and_bias(name, layer, layout="same"):
+def weight_and_bias(name, layer, layout="same"):
+    """{official name: Variable} of a layer, with the layout of its kernel."""
     return {f"{name}/weight": Variable(layer.kernel, layout), f"{name}/bias": Variable(layer.bias)}
 
 
 def count_weights(network, arguments):
     """The number of weights in the kernels and matrices of a network, which are nearly all that it has."""
     if network is MappingNetwork:
-        return _count_mapping(arguments)
+        return count_mapping(arguments)
     if network is ProGANGenerator:
-        latent_size = arguments["latent_size"] or _feature_maps(arguments)[0]
+        latent_size = arguments["latent_size"] or feature_maps_of_stages(arguments)[0]
         traditional = dict(use_styles=False, const_input_layer=False)
         arguments = {**arguments, **traditional, "dlatent_size": latent_size + arguments["label_size"]}
-    maps = _feature_maps(arguments)
+    maps = feature_maps_of_stages(arguments)
     count = 9 * maps[1] ** 2 + sum(9 * above * (above + below) for below, above in pairwise(maps[1:]))
     count += arguments["num_channels"] * sum(maps[1:])
     if issubclass(network, Discriminator):
         return count + maps[0] * (16 * maps[1] + max(arguments["label_size"], 1))
     count += arguments["dlatent_size"] * (4 * sum(maps[1:]) if arguments["use_styles"] else 0)
     count += 0 if arguments["const_input_layer"] else arguments["dlatent_size"] * 16 * maps[1]
-    return count + (_count_mapping(arguments) if network is Generator else 0)
+    return count + (count_mapping(arguments) if network is Generator else 0)
 
 
-def _count_mapping(arguments):
+def count_mapping(arguments):
+    """`count_weights` of a mapping network."""
     latent_size, label_size, layers = (arguments[name] for name in ("latent_size", "label_size", "mapping_layers"))
     inputs = 2 * latent_size if label_size else latent_size
     widths = [inputs, *[arguments["mapping_fmaps"]] * (layers - 1), arguments["dlatent_size"]] if layers else []
     return label_size * latent_size + sum(a * b for a, b in pairwise(widths))
 
 
-def _feature_maps(arguments):
-    """Of every stage from 0 on; resolution 2^r is stage r - 1."""
+def feature_maps_of_stages(arguments):
+    """Feature maps of every stage from 0 on; resolution 2^r is stage r - 1. ValueError where there are none."""
     growth = [arguments[name] for name in ("fmap_base", "fmap_decay", "fmap_max")]
     try:
         maps = [feature_maps(stage, *growth) for stage in range(log2_resolution(arguments["resolution"]))]

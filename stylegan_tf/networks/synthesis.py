@@ -19,7 +19,7 @@ from stylegan_tf.layers import (
 )
 from stylegan_tf.layers.activations import activation
 from stylegan_tf.layers.full_precision import FullPrecision
-from stylegan_tf.networks.interface import BaseSynthesis
+from stylegan_tf.networks.growing import GrowingSynthesis, is_fading
 from stylegan_tf.networks.network import feature_maps, is_fused, log2_resolution
 
 
@@ -160,7 +160,7 @@ class TraditionalInput(FullPrecision, keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
-class SynthesisNetwork(BaseSynthesis):
+class SynthesisNetwork(GrowingSynthesis):
     """Turns intermediate latents and noise into images, at the full or any lower resolution.
 
     Args:
@@ -181,17 +181,8 @@ class SynthesisNetwork(BaseSynthesis):
         growth: (resolution, fade) of the newest block, for a network that has not finished growing; None for one that
             has. It can be set later.
 
-    Call arguments:
-        w: float [N, num_layers, dlatent_size].
-        noise: None for the stored noise images, or a list of standard normal tensors, [N or 1, R, R, 1] each, in the
-            order and shape of `noise_shapes`; those of unused layers may be missing.
-        resolution: Side of the image to make; only the blocks up to it are run. None for an image of the full side, as
-            far as the network has grown: that of its newest block, enlarged.
-        fade: Weight of the newest block in [0, 1], a float or a scalar tensor. None for 1, or for that of `growth`
-            where `resolution` is None as well.
-
-    Returns:
-        float [N, resolution, resolution, num_channels], nominally in [-1, 1].
+    Call arguments, returns:
+        See `GrowingSynthesis`.
 
     Reference:
         Karras et al., 2018, section 2, Figure 1b; growth as in Karras et al., 2017, Figure 2.
@@ -268,22 +259,6 @@ class SynthesisNetwork(BaseSynthesis):
             self.to_rgb.append(EqualizedConv2D(num_channels, 1, **rgb))
         self.build((None, self.num_layers, dlatent_size))
 
-    @property
-    def growth(self):
-        """(resolution, fade) of its newest block; None once it is grown."""
-        return self.arguments["growth"]
-
-    @growth.setter
-    def growth(self, growth):
-        if growth is not None:
-            resolution, fade = growth
-            if resolution not in self.resolutions or not 0.0 <= fade <= 1.0:
-                raise ValueError(
-                    f"growth must be a resolution among {self.resolutions} and a fade in [0, 1]; received {growth!r}."
-                )
-            growth = None if (resolution, fade) == (self.resolution, 1.0) else (resolution, float(fade))
-        self.arguments["growth"] = growth
-
     def layers_at(self, resolution):
         """Number of layers, the first ones, that images of this side take styles from."""
         return 2 * self.resolutions.index(resolution) + 2 if self.use_styles else 1
@@ -308,18 +283,7 @@ class SynthesisNetwork(BaseSynthesis):
             for i, shape in enumerate(self.noise_shapes)
         ]
 
-    def call(self, w, noise=None, resolution=None, fade=None):
-        if resolution is None and fade is None:
-            newest, fade = self.growth or (self.resolution, 1.0)
-            return upsample(self.image_at(newest, w, noise, fade), self.resolution // newest)
-        return self.image_at(resolution or self.resolution, w, noise, 1.0 if fade is None else fade)
-
     def image_at(self, resolution, w, noise, fade):
-        """The image of the block with this side, and of the block below while it fades in."""
-        if resolution not in self.resolutions:
-            raise ValueError(f"resolution must be one of {self.resolutions}; received {resolution!r}.")
-        if noise is None:
-            noise = self.noise_images
         x, image, last = w[:, 0], None, self.resolutions.index(resolution)
         for block, (layers, to_rgb) in enumerate(zip(self.layers_by_resolution, self.to_rgb, strict=True)):
             for i, layer in enumerate(layers, start=2 * block):
@@ -330,8 +294,3 @@ class SynthesisNetwork(BaseSynthesis):
                 image = upsample(to_rgb(x))
         new_image = to_rgb(x)
         return new_image if image is None else image + fade * (new_image - image)
-
-
-def is_fading(fade):
-    """Whether a block is being faded in: False only for the number 1, so a traced step knows it as it is traced."""
-    return not (isinstance(fade, (int, float)) and fade == 1)

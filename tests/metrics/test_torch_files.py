@@ -22,7 +22,9 @@ from tiny_torch import (
     save_zip,
 )
 
-from dnnlib.torch_files import GLOBALS, load_tensors
+from dnnlib.torch_files import CALLS, STORAGES, TENSORS, load_tensors
+
+GLOBALS = {**CALLS, **STORAGES, **TENSORS}
 
 FORMATS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "stream"])
 

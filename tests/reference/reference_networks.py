@@ -6,8 +6,9 @@ from stylegan_tf.networks.families import official_function
 
 def build(func, static_kwargs):
     """The network that the reference's function makes of these arguments, freshly initialised."""
-    _, cls = official_function(func)
-    return cls(**{name: value for name, value in static_kwargs.items() if name not in behaviour_arguments})
+    _, cls = official_function(func, static_kwargs)
+    beside = behaviour_arguments | {"synthesis_func"}
+    return cls(**{name: value for name, value in static_kwargs.items() if name not in beside})
 
 
 def load(vector, func, static_kwargs, prefix):

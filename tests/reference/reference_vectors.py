@@ -23,17 +23,19 @@ KINDS = {
     "losses": "losses-*.npz",
     "metrics": "metrics*.npz",
     "networks-expected": "networks-expected-*.npz",
-    "networks-foreign": "networks-expected-*.npz",
     "ops": "ops*.npz",
     "process_reals": "process_reals*.npz",
     "progan-d": "progan-d_*.npz",
     "progan-g": "progan-g_*.npz",
-    "stylegan2-g_main": "stylegan2-g_main-*.npz",
+    "stylegan2-d": "stylegan2-d[-_]*.npz",
+    "stylegan2-g": "stylegan2-g_*.npz",
     "stylegan2-losses": "stylegan2-losses*.npz",
+    "stylegan2-ops": "stylegan2-ops*.npz",
+    "stylegan2-training_schedule": "stylegan2-training_schedule*.json",
     "tensorflow-addons": "tensorflow-addons*.npz",
     "train-steps": "train-steps*.npz",
     "training_schedule": "training_schedule*.json",
-    "variables": "variables*.json",
+    "variables": "*variables*.json",
     "weights": "*.npz",
 }
 
@@ -62,7 +64,12 @@ PASSED_OVER = (
 )
 
 # The reference's names of the networks that this project has.
-NETWORKS = ("D_basic", "D_paper", "G_mapping", "G_paper", "G_style", "G_synthesis")
+NETWORKS = (
+    *("D_basic", "D_paper", "G_mapping", "G_paper", "G_style", "G_synthesis"),
+    *("D_stylegan", "D_stylegan2", "G_main"),
+)
+# Of state version 5 on, functions of these names build other networks.
+LAST_VERSION = 4
 
 
 class Vector:
@@ -107,7 +114,9 @@ class Vector:
     def networks(self):
         """(reference's function, its arguments, prefix of the weights) for each network in the file that we have."""
         config = self.config
-        if "network" in config:
+        if config.get("state_version", 0) > LAST_VERSION:
+            networks = []
+        elif "network" in config:
             networks = [(config["network"], config["static_kwargs"], "weights/")]
         elif "func" in config:
             funcs = {"Gs": config["func"]["G"], **config["func"]}
@@ -116,7 +125,7 @@ class Vector:
             networks = [
                 (config[net[0]]["func"], config[net[0]]["static_kwargs"], f"weights/{net}/")
                 for net in ("G", "D", "Gs")
-                if f"weights/{net}/lod" in self
+                if any(name.startswith(f"weights/{net}/") for name in self.names)
             ]
         else:
             networks = []
@@ -141,16 +150,14 @@ def find(folder, kind):
     vectors = [Vector(path) for path in sorted(folder.glob(KINDS[kind])) if not is_passed_over(path)]
     if kind in ("losses", "networks-expected", "weights"):
         vectors = [vector for vector in vectors if vector.networks()]
-    if kind == "networks-foreign":
-        vectors = [vector for vector in vectors if not vector.networks()]
     return vectors
 
 
 def describe(run):
     """A short name of a run, for pytest's -k and for reading results."""
-    for key in ("key", "loss_key", "output", "name"):
+    for key in ("key", "loss_key", "output", "prefix", "name"):
         if key in run:
-            return run[key].removeprefix("outputs/").removesuffix("/loss")
+            return run[key].removeprefix("outputs/").removesuffix("/loss").removesuffix("/")
     raise ValueError(f"Cannot tell what this run is called: {run}.")
 
 

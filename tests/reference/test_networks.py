@@ -25,6 +25,7 @@ GENERATOR_DEFAULTS = {
     "is_validation": False,
     "structure": "linear",
 }
+STYLEGAN2_DEFAULTS = GENERATOR_DEFAULTS | {"truncation_psi": 0.5, "truncation_cutoff": None}
 
 
 @functools.lru_cache(maxsize=1)
@@ -70,19 +71,24 @@ def test_synthesis(vector, run):
     assert_images(images, vector, run)
 
 
-@pytest.mark.vectors("g_style")
-def test_generator(vector, run):
+def growth_arguments_of(vector, run, arguments):
+    """resolution and fade of a run, for a network that is grown."""
+    if not network_of(vector).grows:
+        return {}
+    resolution, fade = growth(full_resolution(vector), run.get("lod") or 0, arguments["structure"])
+    return {"resolution": resolution, "fade": fade}
+
+
+def assert_generator(vector, run, defaults):
     generator = network_of(vector)
-    arguments = call_arguments(vector, run, GENERATOR_DEFAULTS)
+    arguments = call_arguments(vector, run, defaults)
     latents, labels = vector["inputs/latents_in"], given(vector["inputs/labels_in"])
-    resolution, fade = growth(full_resolution(vector), run["lod"], arguments["structure"])
+    grown = growth_arguments_of(vector, run, arguments)
 
     if not arguments["is_training"]:
         which = "_val" if arguments["is_validation"] else ""
         psi, cutoff = arguments[f"truncation_psi{which}"], arguments[f"truncation_cutoff{which}"]
-        images = generator(
-            latents, labels, truncation_psi=psi, truncation_cutoff=cutoff, resolution=resolution, fade=fade
-        )
+        images = generator(latents, labels, truncation_psi=psi, truncation_cutoff=cutoff, **grown)
         assert_images(images, vector, run)
         return
 
@@ -94,7 +100,25 @@ def test_generator(vector, run):
         assert_close(average, vector[average_key], 1e-4, "w average")
     if arguments["style_mixing_prob"] and run["mixing_uniform"] < arguments["style_mixing_prob"]:
         w = generator.mix(w, generator.mapping(vector["inputs/latents2"], labels), run["mixing_cutoff_draw"])
-    assert_images(generator.synthesis(w, resolution=resolution, fade=fade), vector, run)
+    assert_images(generator.synthesis(w, **grown), vector, run)
+
+
+@pytest.mark.vectors("g_style")
+def test_generator(vector, run):
+    assert_generator(vector, run, GENERATOR_DEFAULTS)
+
+
+@pytest.mark.vectors("stylegan2-g")
+def test_stylegan2_generator(vector, run):
+    assert_generator(vector, run, STYLEGAN2_DEFAULTS)
+
+
+@pytest.mark.vectors("stylegan2-g")
+def test_defaults_of_stylegan2(vector):
+    generator, labels = network_of(vector), given(vector["inputs/labels_in"])
+    assert_images(generator(vector["inputs/latents_in"], labels), vector, {"output": "outputs/images_out@default"})
+    w = generator.truncate(generator.mapping(vector["inputs/latents_in"], labels))
+    assert_close(to_numpy(w), vector["outputs/dlatents_out@return_dlatents"], 1e-4, "w")
 
 
 @pytest.mark.vectors("progan-g")
@@ -106,15 +130,23 @@ def test_progan_generator(vector, run):
 
 
 def assert_scores(vector, run):
-    structure = call_arguments(vector, run, {"structure": "linear"})["structure"]
-    resolution, fade = growth(full_resolution(vector), run["lod"], structure)
-    images, labels = vector[f"inputs/images_in@n={run['n']}"], given(vector[f"inputs/labels_in@n={run['n']}"])
-    scores = network_of(vector)(shrink(nhwc(images), resolution), labels, fade=fade)
+    discriminator, grown = network_of(vector), {}
+    images, labels = nhwc(vector[f"inputs/images_in@n={run['n']}"]), given(vector[f"inputs/labels_in@n={run['n']}"])
+    if discriminator.grows:
+        structure = call_arguments(vector, run, {"structure": "linear"})["structure"]
+        resolution, grown["fade"] = growth(full_resolution(vector), run["lod"], structure)
+        images = shrink(images, resolution)
+    scores = discriminator(images, labels, **grown)
     assert_close(to_numpy(scores), vector[run["output"]], tolerance(vector), "score")
 
 
 @pytest.mark.vectors("d_basic")
 def test_discriminator(vector, run):
+    assert_scores(vector, run)
+
+
+@pytest.mark.vectors("stylegan2-d")
+def test_stylegan2_discriminator(vector, run):
     assert_scores(vector, run)
 
 

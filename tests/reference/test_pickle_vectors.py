@@ -1,4 +1,4 @@
-"""The original's pickles open as our networks, which give the original's outputs; StyleGAN2's are refused."""
+"""The original's pickles, StyleGAN's and StyleGAN2's, open as our networks, which give the original's outputs."""
 
 import functools
 
@@ -17,6 +17,7 @@ GENERATOR_DEFAULTS = {
     "truncation_cutoff_val": None,
     "is_validation": False,
 }
+STYLEGAN2_DEFAULTS = GENERATOR_DEFAULTS | {"truncation_psi": 0.5, "truncation_cutoff": None}
 
 
 def pickle_of(vector):
@@ -38,20 +39,23 @@ def tolerance(vector):
 
 
 def growth_of(vector, net):
-    """How far a network in the pickle has grown."""
-    return growth(full_resolution(vector, net), float(vector[f"weights/{net}/lod"]))
+    """How far a network in the pickle has grown, as (side of its images, its call arguments)."""
+    if not networks_of(vector)[net].grows:
+        return full_resolution(vector, net), {}
+    resolution, fade = growth(full_resolution(vector, net), float(vector[f"weights/{net}/lod"]))
+    return resolution, {"fade": fade}
 
 
 def images_of(vector, net, kwargs):
     """What our generator makes of the inputs, as the original was called; [N, R, R, C]."""
-    arguments = {**GENERATOR_DEFAULTS, **vector.config["static_kwargs"][net], **kwargs}
+    defaults = STYLEGAN2_DEFAULTS if vector.config["func"]["G"] == "G_main" else GENERATOR_DEFAULTS
+    arguments = {**defaults, **vector.config["static_kwargs"][net], **kwargs}
     which = "_val" if arguments["is_validation"] else ""
     psi, cutoff = arguments[f"truncation_psi{which}"], arguments[f"truncation_cutoff{which}"]
-    resolution, fade = growth_of(vector, net)
+    resolution, grown = growth_of(vector, net)
+    grown = {"resolution": resolution, **grown} if grown else {}
     latents, labels = vector["inputs/latents_in"], given(vector["inputs/labels_in"])
-    images = networks_of(vector)[net](
-        latents, labels, truncation_psi=psi, truncation_cutoff=cutoff, resolution=resolution, fade=fade
-    )
+    images = networks_of(vector)[net](latents, labels, truncation_psi=psi, truncation_cutoff=cutoff, **grown)
     return enlarge(np.asarray(images), full_resolution(vector, net))
 
 
@@ -79,9 +83,9 @@ def test_w_uint8_images_and_scores(vector):
         assert difference.shape == vector[name].shape
         # A number that is halfway between two grey levels may become either.
         assert difference.max() <= 1 and np.mean(difference > 0) < 1e-3
-    resolution, fade = growth_of(vector, "D")
+    resolution, grown = growth_of(vector, "D")
     images, labels = vector["inputs/images_in"], given(vector["inputs/images_labels_in"])
-    scores = networks["D"](shrink(nhwc(images), resolution), labels, fade=fade)
+    scores = networks["D"](shrink(nhwc(images), resolution), labels, **grown)
     assert_close(scores, vector["outputs/D/scores_out"], tolerance(vector), "scores")
 
 
@@ -94,9 +98,3 @@ def test_variables_are_those_of_the_file(vector):
             # Growth is an argument of our networks, so they do not hold a lod.
             expected = np.float32(0) if name.split("/")[-1] == "lod" else array
             np.testing.assert_array_equal(exported[name], expected, err_msg=name, strict=True)
-
-
-@pytest.mark.vectors("networks-foreign")
-def test_stylegan2_is_refused(vector):
-    with pytest.raises(ValueError, match=r"holds a network of StyleGAN2 \(\w+\), which this project does not build\.$"):
-        load_pickle(pickle_of(vector))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stylegan_tf.recipes.schedule import training_schedule
+from stylegan_tf.recipes.schedule import TICK_KIMG, training_schedule
 
 
 def schedule_arguments(run):
@@ -11,22 +11,46 @@ def schedule_arguments(run):
         name: {int(resolution): entry for resolution, entry in value.items()} if isinstance(value, dict) else value
         for name, value in run["sched_args"].items()
     }
-    return {"resolution": run["resolution"], "num_gpus": run["num_gpus"], **arguments}
+    return {"resolution": run["resolution"], "num_gpus": run.get("num_gpus", 1), **arguments}
 
 
-@pytest.mark.vectors("training_schedule")
-def test_schedule(vector, run):
-    arguments = schedule_arguments(run)
+def assert_schedule(vector, run, arguments):
     for row in run["rows"]:
         expected = dict(zip(vector.config["columns"], row, strict=True))
         phase = training_schedule(expected["cur_nimg"], **arguments)
         assert phase.resolution == expected["resolution"]
-        assert phase.minibatch == expected["minibatch"]
+        assert phase.minibatch == expected.get("minibatch", expected.get("minibatch_size"))
         assert phase.tick_kimg == expected["tick_kimg"]
         assert phase.lod == pytest.approx(expected["lod"], rel=0, abs=1e-9)
         assert phase.fade == pytest.approx(1 - expected["lod"] % 1, rel=0, abs=1e-9)
         assert phase.G_lrate == pytest.approx(expected["G_lrate"], rel=1e-9)
         assert phase.D_lrate == pytest.approx(expected["D_lrate"], rel=1e-9)
+
+
+@pytest.mark.vectors("training_schedule")
+def test_schedule(vector, run):
+    assert_schedule(vector, run, schedule_arguments(run))
+
+
+# What StyleGAN2's schedule is where nothing else is said. Its ticks are a fifth of StyleGAN's.
+STYLEGAN2_DEFAULTS = {
+    "lod_initial_resolution": 1024,
+    "minibatch_base": 32,
+    "G_lrate_base": 0.002,
+    "D_lrate_base": 0.002,
+    "tick_kimg_base": 4,
+    "tick_kimg_dict": {resolution: kimg / 5 for resolution, kimg in TICK_KIMG.items() if resolution > 4},
+}
+
+
+@pytest.mark.vectors("stylegan2-training_schedule")
+def test_stylegan2_schedule(vector, run):
+    arguments = schedule_arguments(run)
+    # The part of a minibatch that a GPU takes at once does not change the schedule.
+    beside = {name: arguments.pop(name) for name in list(arguments) if name.startswith("minibatch_gpu")}
+    arguments = {name.replace("minibatch_size", "minibatch"): value for name, value in arguments.items()}
+    assert_schedule(vector, run, STYLEGAN2_DEFAULTS | arguments)
+    assert beside.keys() <= {"minibatch_gpu_base", "minibatch_gpu_dict"}
 
 
 @pytest.mark.parametrize(
