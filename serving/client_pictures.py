@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from dnnlib.cli import Finite, Seeds, options
+from dnnlib.cli import Command, Finite, Seeds, one_line_errors, options
 from dnnlib.files import atomic_file
 
 SIGNATURE = "png_from_seeds"
@@ -52,6 +52,28 @@ def picture_options(function):
         ),
         click.option("--outdir", default="served", metavar="DIR", help="Folder of the pictures."),
     )(function)
+
+
+def client_command(protocol, connect, default_host):
+    """The command of a client: `connect(host, model, timeout)` yields what `save_pictures` asks."""
+
+    @click.command(
+        cls=Command,
+        context_settings={"show_default": True, "max_content_width": 110},
+        help=f"Ask TensorFlow Serving for pictures, over {protocol}.",
+    )
+    @server_options(default_host)
+    @picture_options
+    @one_line_errors
+    def main(host, model, timeout, **wanted):
+        with connect(host, model, timeout) as ask:
+            save_pictures(ask, **wanted)
+
+    return main
+
+
+def too_slow(server, timeout):
+    return TimeoutError(f"{server} did not answer within {timeout:g} s. Give a longer --timeout or a smaller --batch.")
 
 
 def picture_inputs(seeds, truncation_psi=0.7, noise_seed=None, label=None):

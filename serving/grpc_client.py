@@ -14,14 +14,14 @@ import dnnlib.quiet_tensorflow  # noqa: F401
 
 # isort: split
 
-import click
 import grpc
 import tensorflow as tf
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
-from dnnlib.cli import Command, one_line_errors
-from serving.client_pictures import OUTPUT, SIGNATURE, picture_options, save_pictures, sentence, server_options
+from serving.client_pictures import OUTPUT, SIGNATURE, client_command, sentence, too_slow
+
+DEFAULT_HOST = "localhost:8500"
 
 DTYPES = {"seeds": tf.int64, "truncation_psi": tf.float32, "noise_seed": tf.int64, "classes": tf.int64}
 
@@ -35,17 +35,7 @@ CHANNEL_OPTIONS = [
 
 @contextlib.contextmanager
 def connect(host, model, timeout):
-    """Yields a function that gives a list of PNG files for the inputs of `png_from_seeds`.
-
-    Args:
-        host: HOST:PORT of the gRPC service, without encryption.
-        model: Name of the model on the server.
-        timeout: Seconds to wait for an answer.
-
-    Raises:
-        ValueError: From the function: the model refuses the inputs, or is unknown.
-        OSError: From the function: the server cannot be reached, is overloaded or too slow.
-    """
+    """As `rest_client.connect`; `host`: HOST:PORT of the gRPC service, without encryption."""
     with grpc.insecure_channel(host, options=CHANNEL_OPTIONS) as channel:
         yield functools.partial(_ask, PredictionServiceStub(channel), host, model, timeout)
 
@@ -66,9 +56,7 @@ def _ask(stub, host, model, timeout, inputs):
 def _explained(error, host, model, timeout):
     code, details = error.code(), sentence(error.details())
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-        return TimeoutError(
-            f"{host} did not answer within {timeout:g} s. Give a longer --timeout or a smaller --batch."
-        )
+        return too_slow(host, timeout)
     if code == grpc.StatusCode.UNAVAILABLE:
         return ConnectionError(f"{host} cannot be reached or has too much to do: {details}")
     if code == grpc.StatusCode.INVALID_ARGUMENT:
@@ -78,14 +66,7 @@ def _explained(error, host, model, timeout):
     return ConnectionError(f"{host} answers {code.name}: {details}")
 
 
-@click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
-@server_options("localhost:8500")
-@picture_options
-@one_line_errors
-def main(host, model, timeout, **wanted):
-    """Ask TensorFlow Serving for pictures, over gRPC."""
-    with connect(host, model, timeout) as ask:
-        save_pictures(ask, **wanted)
+main = client_command("gRPC", connect, DEFAULT_HOST)
 
 
 if __name__ == "__main__":

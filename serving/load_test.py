@@ -29,7 +29,6 @@ from serving.client_pictures import ask_for_pngs, picture_inputs, server_options
 PERCENTILES = (50, 90, 99)
 PAUSE = 0.1  # seconds a client waits after an error: a server that refuses at once is not asked in a loop
 CLIENTS = {"grpc": grpc_client, "rest": rest_client}
-PORTS = {"grpc": 8500, "rest": 8501}
 
 
 @dataclass
@@ -101,7 +100,7 @@ def measure(ask, concurrency, batch, seconds, **settings):
 @one_line_errors
 def main(protocol, host, model, timeout, label, concurrency, batches, seconds):
     """Measure the latency and throughput of a server that makes pictures."""
-    host = host or f"localhost:{PORTS[protocol]}"
+    host = host or CLIENTS[protocol].DEFAULT_HOST
     with CLIENTS[protocol].connect(host, model, timeout) as ask:
         # Not measured: a server that is not there, or refuses, ends the test; the first batch of a size is slow.
         for batch in batches:

@@ -8,11 +8,11 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-import click
 import requests
 
-from dnnlib.cli import Command, one_line_errors
-from serving.client_pictures import SIGNATURE, picture_options, save_pictures, sentence, server_options
+from serving.client_pictures import SIGNATURE, client_command, sentence, too_slow
+
+DEFAULT_HOST = "localhost:8501"
 
 
 @contextlib.contextmanager
@@ -39,9 +39,7 @@ def _ask(session, url, timeout, inputs):
     try:
         response = session.post(url, json={"signature_name": SIGNATURE, "instances": rows}, timeout=timeout)
     except requests.Timeout:
-        raise TimeoutError(
-            f"{url} did not answer within {timeout:g} s. Give a longer --timeout or a smaller --batch."
-        ) from None
+        raise too_slow(url, timeout) from None
     except requests.RequestException as error:
         reason = getattr(error.args[0] if error.args else None, "reason", error)
         raise ConnectionError(f"{url} cannot be asked: {sentence(str(reason))}") from None
@@ -57,14 +55,7 @@ def _ask(session, url, timeout, inputs):
     raise ConnectionError(f"{url} answers {response.status_code}: {message}")
 
 
-@click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
-@server_options("localhost:8501")
-@picture_options
-@one_line_errors
-def main(host, model, timeout, **wanted):
-    """Ask TensorFlow Serving for pictures, over REST."""
-    with connect(host, model, timeout) as ask:
-        save_pictures(ask, **wanted)
+main = client_command("REST", connect, DEFAULT_HOST)
 
 
 if __name__ == "__main__":

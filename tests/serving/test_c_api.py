@@ -28,7 +28,7 @@ def sampler():
 @pytest.fixture(scope="module")
 def answers(sampler, tmp_path_factory, pytestconfig):
     """{request: answer} of one process."""
-    path = export_savedmodel(sampler.generator.generator, tmp_path_factory.mktemp("c_api") / "tiny", max_batch=4)
+    path = export_savedmodel(sampler.generator, tmp_path_factory.mktemp("c_api") / "tiny", max_batch=4)
     one = {"truncation_psi": np.float32([PSI]), "noise_seed": np.int64([-1])}
     three = {name: np.repeat(value, 3) for name, value in one.items()}
     z = latents([5, 6, 7], sampler.latent_size)

@@ -47,7 +47,7 @@ def sampler():
 def servers(sampler, tmp_path_factory):
     """Both servers over one exported model, the gRPC server with the arguments of docker-compose.yml."""
     output = tmp_path_factory.mktemp("models") / "stylegan"
-    path = export_savedmodel(sampler.generator.generator, output, max_batch=MAX_BATCH)
+    path = export_savedmodel(sampler.generator, output, max_batch=MAX_BATCH)
     model = ServedModel(output)
     options = channel_arguments(read_services()["serving"])
     with (
@@ -294,8 +294,7 @@ def test_compose(name):
             assert (SERVING / value.removeprefix("/serving/")).is_file()
     assert {"enable_batching", "batching_parameters_file", "monitoring_config_file"} <= flags(service).keys()
     ports = {int(port.rpartition(":")[2]) for port in service["ports"]}
-    defaults = (client.main.params[0].default for client in CLIENTS.values())
-    assert ports == {int(host.rpartition(":")[2]) for host in defaults} == set(load_test.PORTS.values())
+    assert ports == {int(client.DEFAULT_HOST.rpartition(":")[2]) for client in CLIENTS.values()}
     assert service["image"].endswith("-gpu") == name.endswith("-gpu")
 
 
