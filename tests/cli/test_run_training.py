@@ -117,6 +117,7 @@ def test_everything_is_there(run_dir):
         "fakes000001.png",
         "fakes000002.png",
         "events.out.tfevents.*",
+        "checkpoint-000000.npz",
         "checkpoint-000001.npz",
         "checkpoint-000002.npz",
         *snapshots,
@@ -663,8 +664,8 @@ def test_metrics_of_snapshots(tiny, tmp_path, monkeypatch):
 
     metric = Metric("a distance", lambda session: session.need_dataset().name, fid, reals=False)
     monkeypatch.setattr(run_training, "METRICS", {"fid50k": metric})
-    options = ["--total-kimg=0.03", "--metrics=fid50k", "--profile=1:1", f"--outdir={tmp_path}", "--conditional"]
-    result = invoke(*arguments(tiny, *options, settings=["schedule.tick_kimg_base=0.016"]))
+    options = ["--total-kimg=0.03", "--metrics=fid50k", "--snapshot-ticks=1", "--profile=1:1", "--conditional"]
+    result = invoke(*arguments(tiny, f"--outdir={tmp_path}", *options, settings=["schedule.tick_kimg_base=0.016"]))
     assert result.exit_code == 0, (result.output, result.exception)
     run_dir = tmp_path / "00000-tiny-f-cpu"
     lines = [json.loads(line) for line in (run_dir / "metric-fid50k.jsonl").read_text().splitlines()]
