@@ -96,13 +96,13 @@ def test_rounds_smaller_than_a_group_give_something_else():
 
 
 @pytest.mark.parametrize(
-    ("images", "rounds", "group"), [(8, 2, 2), (8, 4, 2), (12, 3, 4), (16, 2, 4), (8, 2, 1), (4, 4, 4)]
+    ("images", "rounds", "group"), [(8, 2, 2), (8, 4, 2), (12, 3, 4), (16, 2, 4), (8, 2, 1), (4, 4, 4), (12, 2, 4)]
 )
 def test_rounds_keep_groups_together(images, rounds, group):
     order = order_of_rounds(images, rounds, group)
     assert order.shape == (rounds, images // rounds)
     assert sorted(order.ravel()) == list(range(images))
-    if images // rounds >= group > 1:
+    if images // rounds >= group > 1 and images // rounds % group == 0:
         groups = images // group
         for row in order:
             # Within a round, the members of a group are strided as well, and were one group of the whole minibatch.

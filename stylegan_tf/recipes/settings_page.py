@@ -15,6 +15,9 @@ command comes to.
 setting changes what the run learns; the others decide where and how fast it works, what it tells and what it keeps,
 or are only other random numbers.
 
+Versions before 0.2 named the penalties of D with its loss: `logistic-simplegp`, `wgan-gp`, `hinge-gp`. Their
+configurations are still read, and `--set loss.discriminator=wgan-gp` still means the base loss with its penalty.
+
 This page is made of the declarations in `stylegan_tf/recipes/settings.py`:
 
     python -m stylegan_tf.recipes.settings_page > docs/settings.md

@@ -199,6 +199,8 @@ def order_of_rounds(images, rounds, group_size):
     rounds together then give what the whole minibatch gives. Where a round is smaller than a group it is one itself.
     """
     members = max(min(group_size, images // rounds), 1)
+    if images // rounds % members:
+        members = 1  # these images are none of D's: its minibatches have been checked to hold whole groups
     return np.arange(images).reshape(members, rounds, -1).transpose(1, 0, 2).reshape(rounds, -1)
 
 

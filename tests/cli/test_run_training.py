@@ -119,6 +119,7 @@ def test_everything_is_there(run_dir):
         "fakes000001.png",
         "fakes000002.png",
         "events.out.tfevents.*",
+        "checkpoint-000000.npz",
         "checkpoint-000001.npz",
         "checkpoint-000002.npz",
         *snapshots,
@@ -673,6 +674,7 @@ def test_metrics_of_snapshots(tiny, tmp_path, monkeypatch):
     options = [
         "--total-kimg=0.03",
         "--metrics=fid50k,other",
+        "--snapshot-ticks=1",
         "--profile=1:1",
         f"--outdir={tmp_path}",
         "--conditional",
