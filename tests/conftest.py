@@ -1,9 +1,10 @@
 """Options of the whole suite, and its one source of random numbers."""
 
 import pathlib
+import random
 
 import hypothesis
-import keras
+import numpy as np
 import pytest
 
 hypothesis.settings.register_profile("stylegan_tf", derandomize=True, deadline=None)
@@ -38,5 +39,12 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    """Before the fixtures of a test, those of its module as well: what it draws does not depend on the tests before."""
-    keras.utils.set_random_seed(item.config.getoption("seed"))
+    """Before the fixtures of a test, those of its module as well: what it draws does not depend on the tests before.
+
+    Keras's initializers draw their seeds from `random`. Nothing here draws by TensorFlow's own seed. To set that, as
+    keras.utils.set_random_seed does, would make TensorFlow build all kernels and graphs anew, which takes longer than
+    most tests.
+    """
+    seed = item.config.getoption("seed")
+    random.seed(seed)
+    np.random.seed(seed)

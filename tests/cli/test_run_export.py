@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -12,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
+from processes import finish, start_python
 from tiny_generators import tiny_run
 
 import stylegan_tf.commands.export as export_command
@@ -19,7 +17,6 @@ from stylegan_tf.export.model_card import licence
 from stylegan_tf.files.find import Target, load_generator
 from stylegan_tf.pictures.sampler import Sampler, latents
 
-ROOT = Path(__file__).parents[2]
 FIRST, SECOND = "network-snapshot-000001", "network-snapshot-000002"
 
 
@@ -47,13 +44,10 @@ def card_of(version):
 
 
 def test_from_the_command_line(run, tmp_path):
-    command = [sys.executable, "run_export.py", f"--network={run}", f"--output={tmp_path / 'tiny'}"]
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
-    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250)
-    assert process.returncode == 0, process.stderr
+    output = finish(start_python("run_export.py", f"--network={run}", f"--output={tmp_path / 'tiny'}"))
     version, file = tmp_path / "tiny" / "1", run / SECOND / "Gs.keras"
     size = sum(path.stat().st_size for path in version.rglob("*") if path.is_file()) / 1e6
-    written, command = process.stdout.splitlines()
+    written, command = output.splitlines()
     assert written == f"{version}: {size:.1f} MB, savedmodel of {file}"
     assert command.startswith("Serve it with: docker run") and f"-v '{version.parent}:/models/tiny:ro'" in command
     assert list(version.parent.iterdir()) == [version]
