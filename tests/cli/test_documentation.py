@@ -32,7 +32,7 @@ def commands_in(page):
     """The shell commands of a page: lines of its code blocks, those after && and a \\ too, without comments."""
     text = page.read_text().replace("\\\n", " ")
     for line in re.findall(
-        r"^(?: {4,}|```\w*\n)(?:\$ )?((?:\w+=\S+ )*(?:python|stylegan|pip) .*)$", text, re.MULTILINE
+        r"^(?: {4,}|```\w*\n)(?:\$ )?((?:\w+=\S+ )*(?:python|stylegan (?!on )|pip) .*)$", text, re.MULTILINE
     ):
         for command in re.sub(r"\s+#.*", "", line).split(" && "):
             yield command.rstrip("&").strip()
