@@ -17,7 +17,8 @@ from stylegan_tf.networks import Generator
 ROOT = pathlib.Path(__file__).parents[2]
 
 # One vector for everything that the networks do: labels, both orientations of up-convolutions, traditional and
-# style-based input, growth, truncation, mixing, minibatch standard deviation; both forms of Progressive GAN.
+# style-based input, growth, truncation, mixing, minibatch standard deviation; both forms of Progressive GAN;
+# StyleGAN2's three architectures, filters with an odd and an even number of taps.
 VECTORS = (
     "g_mapping-8layers-labels",
     "g_mapping-0layers-labels",
@@ -30,6 +31,12 @@ VECTORS = (
     "progan-g_paper-default",
     "progan-g_paper-labels-unfused",
     "progan-d_paper-unfused",
+    "stylegan2-g_main-1channel-relu",
+    "stylegan2-g_main-resnet",
+    "stylegan2-g_revised",
+    "stylegan2-d-labels",
+    "stylegan2-d-nombstd",
+    "stylegan2-d_stylegan",
 )
 
 

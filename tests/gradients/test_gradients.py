@@ -10,19 +10,30 @@ from stylegan_tf.layers import (
     Blur,
     EqualizedConv2D,
     EqualizedDense,
+    FilteredConv2D,
     InstanceNorm,
     LabelEmbedding,
     LearnedConstant,
     MinibatchStdDev,
+    ModulatedConv2D,
     NoiseInput,
     PixelNorm,
     downsample,
+    enlarge_filtered,
     leaky_relu,
+    shrink_filtered,
     upsample,
 )
 from stylegan_tf.layers.activations import ACTIVATIONS
-from stylegan_tf.networks import Discriminator, Generator
-from stylegan_tf.training.losses import discriminator_loss
+from stylegan_tf.networks import (
+    Discriminator,
+    Generator,
+    StyleGAN2Discriminator,
+    StyleGAN2Generator,
+    StyleGAN2GrowingDiscriminator,
+    StyleGAN2GrowingGenerator,
+)
+from stylegan_tf.training.losses import discriminator_loss, path_lengths
 
 STEP = 1e-6
 # Of the gradient's norm. Rounding leaves about 1e-16 / STEP of the function's value.
@@ -77,6 +88,14 @@ LAYERS = {
     "conv down": (EqualizedConv2D(3, 3, resample="down", **FLOAT64), [IMAGE]),
     "conv up": (EqualizedConv2D(3, 3, resample="up", **FLOAT64), [IMAGE]),
     "conv up, fused": (EqualizedConv2D(3, 3, resample="up", fused=True, **FLOAT64), [IMAGE]),
+    "filtered conv up": (FilteredConv2D(3, 3, resample="up", **FLOAT64), [IMAGE]),
+    "filtered conv down": (FilteredConv2D(3, 3, resample="down", gain_on_bias=True, **FLOAT64), [IMAGE]),
+    "filtered conv 1x1 up": (FilteredConv2D(3, 1, resample="up", resample_kernel=(1, 2, 1), **FLOAT64), [IMAGE]),
+    "filtered conv 1x1 down": (FilteredConv2D(3, 1, resample="down", **FLOAT64), [IMAGE]),
+    "modulated conv": (ModulatedConv2D(3, 3, **FLOAT64), [IMAGE, (4, 5)]),
+    "modulated conv up": (ModulatedConv2D(3, 3, resample="up", **FLOAT64), [IMAGE, (4, 5)]),
+    "modulated conv down": (ModulatedConv2D(3, 3, resample="down", **FLOAT64), [IMAGE, (4, 5)]),
+    "modulated conv, no demodulation": (ModulatedConv2D(3, 1, demodulate=False, **FLOAT64), [IMAGE, (4, 5)]),
     "bias": (Bias(lrmul=0.5, **FLOAT64), [IMAGE]),
     "label embedding": (LabelEmbedding(5, **FLOAT64), [(4, 3)]),
     "minibatch stddev": (MinibatchStdDev(4, **FLOAT64), [IMAGE]),
@@ -89,9 +108,12 @@ LAYERS = {
     "AdaIN, no norm": (AdaIN(normalize=False, **FLOAT64), [IMAGE, (4, 5)]),
     "noise": (NoiseInput(**FLOAT64), [IMAGE, (4, 8, 8, 1)]),
     "noise, shared": (NoiseInput(**FLOAT64), [IMAGE, (1, 8, 8, 1)]),
+    "noise, one strength": (NoiseInput(shared=True, **FLOAT64), [IMAGE, (4, 8, 8, 1)]),
     "constant": (LearnedConstant(3, **FLOAT64), [(4, 5)]),
     "upsample": (upsample, [IMAGE]),
     "downsample": (downsample, [IMAGE]),
+    "enlarge": (lambda x: enlarge_filtered(x, (1, 3, 3, 1)), [IMAGE]),
+    "shrink": (lambda x: shrink_filtered(x, (1, 2, 3)), [IMAGE]),
     **{name: (function, [IMAGE]) for name, function in ACTIVATIONS.items()},
 }
 
@@ -177,6 +199,66 @@ def test_discriminator(name):
 
     variables = [*inputs, *(variable.value for variable in discriminator.trainable_variables)]
     assert_gradients(function, variables, random)
+
+
+STYLEGAN2 = {
+    "G skip, labels, truncated": (
+        StyleGAN2Generator,
+        {"label_size": 3},
+        {"truncation_psi": 0.6, "truncation_cutoff": 3},
+    ),
+    "G resnet": (StyleGAN2Generator, {"architecture": "resnet", "nonlinearity": "relu"}, {}),
+    "G growing, fading": (StyleGAN2GrowingGenerator, {}, {"fade": tf.constant(0.3, tf.float64)}),
+    "D skip, labels": (StyleGAN2Discriminator, {"architecture": "skip", "label_size": 3}, {}),
+    "D resnet, groups and features": (StyleGAN2Discriminator, {"mbstd_group_size": 2, "mbstd_num_features": 2}, {}),
+    "D growing, fading": (StyleGAN2GrowingDiscriminator, {}, {"fade": tf.constant(0.3, tf.float64)}),
+}
+
+
+@pytest.mark.parametrize("name", STYLEGAN2)
+def test_stylegan2(name):
+    cls, options, call = STYLEGAN2[name]
+    sizes = {"latent_size": 4, "dlatent_size": 4, "mapping_fmaps": 4, "mapping_layers": 2} if name[0] == "G" else {}
+    network, random = cls(resolution=8, **SMALL, **sizes, **options), np.random.RandomState(5)
+    scatter(random, network)
+    inputs = [normal(random, 4, 4) if sizes else normal(random, 4, 8, 8, 3)]
+    if network.label_size:
+        inputs.append(normal(random, 4, network.label_size))
+    dy = random.standard_normal((4, 8, 8, 3) if sizes else (4, 1))
+
+    @tf.function
+    def function():
+        return tf.reduce_sum(network(*(tf.convert_to_tensor(x) for x in inputs), **call) * dy)
+
+    variables = [*inputs, *(variable.value for variable in network.trainable_variables)]
+    assert_gradients(function, variables, random)
+
+
+@pytest.mark.parametrize("architecture", ["orig", "skip", "resnet"])
+def test_second_order_of_stylegan2(architecture):
+    """R1, and the path length, by every weight."""
+    random = np.random.RandomState(6)
+    discriminator = StyleGAN2Discriminator(resolution=8, architecture=architecture, mbstd_group_size=2, **SMALL)
+    sizes = {"latent_size": 4, "dlatent_size": 4, "mapping_fmaps": 4, "mapping_layers": 1}
+    generator = StyleGAN2Generator(resolution=8, architecture=architecture, **sizes, **SMALL)
+    for network in (discriminator, generator):
+        scatter(random, network)
+    images, w = normal(random, 4, 8, 8, 3), normal(random, 2, generator.num_layers, 4)
+    directions = tf.constant(random.standard_normal((2, 8, 8, 3)))
+
+    def r1():
+        x = tf.convert_to_tensor(images)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            total = tf.reduce_sum(discriminator(x))
+        return tf.reduce_mean(tf.reduce_sum(tf.square(tape.gradient(total, x)), axis=[1, 2, 3]))
+
+    def path_length():
+        return tf.reduce_mean(path_lengths(generator.synthesis, tf.convert_to_tensor(w), directions))
+
+    for function, network in ((r1, discriminator), (path_length, generator.synthesis)):
+        variables = [variable.value for variable in network.trainable_variables]
+        assert_gradients(tf.function(function), variables, random)
 
 
 PENALTIES = {
