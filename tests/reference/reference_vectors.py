@@ -54,13 +54,7 @@ PASSED_OVER = (
     "networks-rosinality*",
     "projector-*",
     "stylegan2-contributions.npz",
-    "stylegan2-d-*",
-    "stylegan2-d_stylegan.npz",
-    "stylegan2-g_revised.npz",
-    "stylegan2-ops.npz",
     "stylegan2-train-steps*",
-    "stylegan2-training_schedule.json",
-    "stylegan2-variables.json",
 )
 
 # The reference's names of the networks that this project has.

@@ -4,25 +4,28 @@ import functools
 
 import pytest
 import tensorflow as tf
+from reference_losses import OURS
 from reference_networks import build, load
 from reference_vectors import assert_close, given, nhwc
 
 from stylegan_tf.files.official import export_variables
 from stylegan_tf.training.losses import discriminator_loss, generator_loss, path_length_penalty
 
-# The original's loss: our name of it, without and with its regularizer.
+# The original's loss: our name of it.
 GENERATOR_LOSSES = {
     "G_logistic": "logistic-saturating",
     "G_logistic_ns": "logistic-nonsaturating",
     "G_logistic_ns_pathreg": "logistic-nonsaturating",
     "G_wgan": "wgan",
 }
+# The original's loss: our base loss, its penalties that the original counts as loss, and those that it counts as
+# regularizer, with their defaults.
 DISCRIMINATOR_LOSSES = {
-    "D_logistic": ("logistic", None),
-    "D_logistic_r1": ("logistic", "logistic-simplegp"),
-    "D_logistic_r2": ("logistic", "logistic-simplegp"),
-    "D_wgan": ("wgan", None),
-    "D_wgan_gp": ("wgan", "wgan-gp"),
+    "D_logistic": ("logistic", {}, {}),
+    "D_logistic_r1": ("logistic", {}, {"r1_gamma": 10.0}),
+    "D_logistic_r2": ("logistic", {}, {"r2_gamma": 10.0}),
+    "D_wgan": ("wgan", {"drift": 0.001}, {}),
+    "D_wgan_gp": ("wgan", {"drift": 0.001}, {"gradient_penalty": 10.0, "gradient_penalty_target": 1.0}),
 }
 
 
@@ -66,20 +69,18 @@ class Pair:
     def discriminator_loss(self, run):
         """(loss, its regularizer or None)."""
         vector, labels = self.vector, self.vector["inputs/labels"]  # those of the reals, for the fakes too
-        base, penalised = DISCRIMINATOR_LOSSES[run["name"]]
-        gamma = run["kwargs"].get("gamma", 0.0)
+        base, own, regularizer = DISCRIMINATOR_LOSSES[run["name"]]
+        ours = OURS | {"gamma": f"{run['name'][-2:]}_gamma"}
+        given_weights = {ours[name]: value for name, value in run["kwargs"].items()}
+        own, regularizer = (part | {k: v for k, v in given_weights.items() if k in part} for part in (own, regularizer))
         images = {
             "discriminator": lambda images: self.networks["D"](images, given(labels)),
             "reals": tf.constant(nhwc(vector["inputs/reals"])),
             "fakes": self.generate(vector["inputs/latents"], labels),
+            "mixing_factors": vector["inputs/mixing_factors"],
         }
-        loss = discriminator_loss(base, **images).loss
-        if penalised is None:
-            return loss, None
-        weights = {"r1_gamma": 0.0, f"{run['name'][-2:]}_gamma": gamma} if gamma else {}
-        # Without the drift term, which the original counts as loss.
-        weights |= {"mixing_factors": vector["inputs/mixing_factors"], "wgan_epsilon": 0.0}
-        return loss, discriminator_loss(penalised, **images, **weights).penalty
+        loss = discriminator_loss(base, **images, **own).loss
+        return loss, discriminator_loss(base, **images, **regularizer).penalty if regularizer else None
 
     def official_gradients(self, name, loss, tape):
         network, carrier = self.networks[name], self.carriers[name]
