@@ -112,7 +112,9 @@ def draw(strategy):
         values = run(tf.constant(seen, tf.int64))
         for replica in range(strategy.num_replicas_in_sync):
             inputs = tf.nest.map_structure(
-                lambda value, r=replica: value if value is None else local(value)[r].numpy(), values
+                # The labels that are given are one tensor for all replicas.
+                lambda value, r=replica: value if value is None else local(value)[r % len(local(value))].numpy(),
+                values,
             )
             D, G = inputs["D"], inputs["G"]
             named = {"reals": D.reals, "mixing factors": D.mixing_factors, "random labels": G.labels}
