@@ -130,6 +130,8 @@ class Process:
 
     def communicate(self, timeout=None):
         """All that is left to read of standard output and standard error; after `timeout` seconds it is killed."""
+        if self.stdout.closed:
+            return "", ""
         with ThreadPoolExecutor(2) as threads:
             texts = [threads.submit(stream.read) for stream in (self.stdout, self.stderr)]
             try:
