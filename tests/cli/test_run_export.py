@@ -94,7 +94,7 @@ def recorder(calls):
     """Takes the place of an export."""
 
     def record(generator, path, *, facts, **options):
-        calls.append(((generator.newest, generator.fade), path, facts["kimg"], options))
+        calls.append((generator.growth, path, facts["kimg"], options))
 
     return record
 
@@ -123,7 +123,7 @@ def test_dry_run(run, tmp_path):
 
 def test_licences():
     def of(name):
-        return licence(Target(Path("cache/networks") / name, Path(), None, None, None))
+        return licence(Target(Path("cache/networks") / name, Path(), None, None))
 
     assert "CC BY-NC 4.0" in of("karras2019stylegan-ffhq-1024x1024.pkl")
     assert of("another.pkl") == "See where this pickle was published."

@@ -438,7 +438,7 @@ def test_snapshots_are_measured_in_training(tmp_path, monkeypatch):
 
 
 def test_digits(tmp_path, monkeypatch):
-    recipe = {"total_kimg": 0.3, "minibatch": 32, "learning_rate": 0.01, "fmap_base": 32, "fmap_max": 4}
+    recipe = {"total_kimg": 1, "minibatch": 32, "learning_rate": 0.01, "fmap_base": 32, "fmap_max": 4}
     monkeypatch.setattr(classifier_training, "RECIPES", {"digits": recipe})
     tiny_generator(resolution=32, num_channels=1).save(tmp_path / "G.keras")
     options = [f"--network={tmp_path / 'G.keras'}", "--dataset=digits", f"--data-dir={tmp_path / 'data'}"]
