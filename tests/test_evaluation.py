@@ -150,4 +150,4 @@ def test_a_copy_that_fails_leaves_the_best_before(tmp_path, monkeypatch):
     scalars, lines = measure(evaluation, 2)
     assert scalars == {"fid50k": 5.0} and "No space left" in lines[-1]
     assert best(tmp_path)["value"] == 10.0 and (tmp_path / "best" / "Gs.keras").read_text() == "Gs.keras at 1"
-    assert not list(tmp_path.glob(".*"))
+    assert not list(tmp_path.glob(".best*"))

@@ -182,7 +182,19 @@ def test_worker_that_dies():
 
 def test_workers_need_no_tensorflow():
     """Every source's decode function, and what a task runs, is in a module that does without."""
-    modules = ("alignment", "celeba", "cifar", "digits", "ffhq", "hdf5", "images", "lsun", "mnist", "source", "svhn")
+    modules = (
+        "alignment",
+        "celeba",
+        "cifar",
+        "digits",
+        "ffhq",
+        "hdf5",
+        "image_folder",
+        "lsun",
+        "mnist",
+        "source",
+        "svhn",
+    )
     imports = ", ".join(f"datasets.{module}" for module in modules)
     command = [sys.executable, "-c", f"import sys, {imports}; print('tensorflow' in sys.modules)"]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout == "False\n"
