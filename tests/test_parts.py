@@ -137,8 +137,8 @@ class Stepped:
 
     def gradients(self, part, inputs):
         """A part's gradients with the present weights, NumPy, and whatever else `TrainingStep.gradients` returns."""
-        run = tf.function(lambda inputs: self.step.gradients(part, inputs, self.fade))
-        gradients, *others = self.strategy.run(run, (inputs,))
+        run = tf.function(lambda inputs, mean: self.step.gradients(part, inputs, self.fade, mean))
+        gradients, *others = self.strategy.run(run, (inputs, self.models.path_length.read_value()))
         return [None if gradient is None else gradient.numpy() for gradient in gradients], *others
 
 
@@ -159,7 +159,7 @@ def test_lazy_parts_share_one_adam_with_corrected_rate_and_betas():
             if part.name not in inputs:
                 assert statistics[part.statistics[0]] == statistics[f"gradient_norm/{part.name}"] == 0
                 continue
-            gradients, _, path_length, values = theirs.gradients(part, inputs[part.name])
+            gradients, _, values, path_length = theirs.gradients(part, inputs[part.name])
             np.testing.assert_allclose(statistics[part.statistics[0]], values[0], rtol=1e-4)
             if path_length is not None:
                 theirs.models.path_length.assign(path_length)
@@ -182,8 +182,8 @@ def test_lazy_r1_is_the_same_term_times_its_interval():
     whole = Stepped(dataclasses.replace(CONFIG, loss=dataclasses.replace(LAZY, r1_interval=1)))
     inputs = lazy.inputs(0)
     main, _, _, _ = lazy.gradients(part_named(lazy.step, "D"), inputs["D"])
-    own, _, _, R1 = lazy.gradients(part_named(lazy.step, "D_r1"), inputs["D_r1"])
-    together, _, _, statistics = whole.gradients(part_named(whole.step, "D"), inputs["D"])
+    own, _, R1, _ = lazy.gradients(part_named(lazy.step, "D_r1"), inputs["D_r1"])
+    together, _, statistics, _ = whole.gradients(part_named(whole.step, "D"), inputs["D"])
     np.testing.assert_allclose(R1[0], statistics[1], rtol=1e-5)  # the penalty, not multiplied
     assert any(np.abs(gradient).max() > 1e-3 for gradient in own if gradient is not None)
     for a, b, expected in zip(main, own, together, strict=True):
@@ -199,7 +199,7 @@ def test_path_length_of_new_images():
     assert own.draws.z.shape == (BATCH // 2, 4) and own.draws.directions.shape == (BATCH // 2, 8, 8, 3)
     assert inputs["G"].draws.directions is None
     assert not np.isin(own.draws.z.numpy(), inputs["G"].draws.z.numpy()).any()
-    gradients, w_mean, path_length, _ = stepped.gradients(part_named(stepped.step, "G_path_length"), own)
+    gradients, w_mean, _, path_length = stepped.gradients(part_named(stepped.step, "G_path_length"), own)
     assert any(np.abs(gradient).max() > 1e-4 for gradient in gradients if gradient is not None)
     assert w_mean is None and path_length.numpy() > 0
 

@@ -17,7 +17,8 @@ class Part(NamedTuple):
         network: "G" or "D".
         draw: Function of (level, seed, reals, labels) that returns the inputs of `loss`, a tuple whose first item has
             an entry for each image: all that is random in the part, of a seed for this step and replica.
-        loss: Function of (level, inputs, fade) that returns `Terms`.
+        loss: Function of (level, inputs, fade, path_length) that returns `Terms`; the last is the running mean of the
+            path length, a scalar.
         statistics: Names of the numbers that are reported of it.
         interval: It is due in the steps whose number, counted from 0, is divisible by it.
     """
@@ -133,7 +134,7 @@ def draw_for_D(level, seed, reals, labels):
     return RealAndGenerated(reals, labels, draws, uniform([images, 1, 1, 1], fold(seed, Purpose.MIXING_FACTORS)))
 
 
-def D_loss(level, inputs, fade):
+def D_loss(level, inputs, fade, path_length):
     """The discriminator's loss with its penalties."""
     config, scale = level.config.loss, level.models.D_scale
     fakes, _, w = level.generate(inputs.labels, inputs.draws, fade)
@@ -164,7 +165,7 @@ def draw_for_R1(level, seed, reals, labels):
     return RealImages(reals, labels)
 
 
-def R1_loss(level, inputs, fade):
+def R1_loss(level, inputs, fade, path_length):
     """R1, for all the steps until it is due again."""
     config, scale = level.config.loss, level.models.D_scale
     penalties = r1_penalty(
@@ -190,7 +191,7 @@ def has_path_length(loss):
     return loss.path_length_weight > 0 and not loss.lazy_path_length
 
 
-def G_loss(level, inputs, fade):
+def G_loss(level, inputs, fade, path_length):
     """The generator's loss, with the path length penalty of the first half of its images."""
     labels, draws = inputs
     config = level.config.loss
@@ -202,7 +203,7 @@ def G_loss(level, inputs, fade):
     half = max(w.shape[0] // 2, 1)
     noise = draws.noise and [image[:half] for image in draws.noise]
     draws = draws._replace(noise=noise, directions=draws.directions[:half])
-    penalties, path_length = path_length_terms(level, w[:half], draws, fade)
+    penalties, path_length = path_length_terms(level, w[:half], draws, fade, path_length)
     losses = ((1.0, values), (config.path_length_weight, penalties))
     return Terms(losses, statistics | {"path_length_penalty": penalties}, first_w, path_length)
 
@@ -217,23 +218,23 @@ def draw_for_path_length(level, seed, reals, labels):
     return Generated(labels, draws._replace(directions=directions))
 
 
-def path_length_loss(level, inputs, fade):
+def path_length_loss(level, inputs, fade, path_length):
     """The path length penalty of new images, for all the steps until it is due again."""
     config = level.config.loss
     w, _ = level.styles(inputs.labels, inputs.draws)
-    penalties, path_length = path_length_terms(level, w, inputs.draws, fade)
+    penalties, path_length = path_length_terms(level, w, inputs.draws, fade, path_length)
     weight = config.path_length_interval * config.path_length_weight
     return Terms(((weight, penalties),), {"path_length_penalty": penalties}, path_length=path_length)
 
 
-def path_length_terms(level, w, draws, fade):
+def path_length_terms(level, w, draws, fade, mean):
     """The path length penalties, [N], of images with these w, and the updated running mean."""
-    models = level.models
+    scale = level.models.G_scale
     return path_length_penalty(
         lambda w: level.synthesize(w, draws.noise, fade),
         w,
         draws.directions,
-        models.path_length.read_value(),
+        mean,
         level.config.loss.path_length_decay,
-        gradient_scale=models.G_scale.inner if models.G_scale else 1.0,
+        gradient_scale=scale.inner if scale else 1.0,
     )

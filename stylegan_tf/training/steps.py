@@ -91,7 +91,7 @@ class TrainingStep:
     def train(self, part, inputs, fade, learning_rate):
         """One update by one part; returns {statistic: mean over the minibatch}."""
         values = self.strategy.run(self.in_rounds, (self.compiled[part.name], inputs, fade))
-        gradients, w_mean, path_length, statistics = values
+        gradients, w_mean, statistics, path_length = values
         if w_mean is not None:
             self.update_w_average(w_mean)
         if path_length is not None:
@@ -102,42 +102,55 @@ class TrainingStep:
         return means | {f"gradient_norm/{part.name}": norm, f"{part.name}_skipped": skipped}
 
     def in_rounds(self, function, inputs, fade):
-        """On one replica: the sum of `function(inputs, fade)` over the rounds of `accumulate`, one after the other."""
-        rounds = self.config.accumulate
+        """On one replica: the sum of `function(inputs, fade, path_length)` over the rounds of `accumulate`.
+
+        They go one after the other, and the running mean of the path length goes on from each to the next.
+        """
+        rounds, path_length = self.config.accumulate, self.models.path_length
+        path_length = tf.zeros([]) if path_length is None else path_length.read_value()
         if rounds == 1:
-            return function(inputs, fade)
+            return function(inputs, fade, path_length)
         order = tf.constant(order_of_rounds(inputs[0].shape[0], rounds, self.models.D.mbstd_group_size))
 
-        def round_of(i):
+        def terms_of(i, path_length):
             def pick(value):
                 return value if value is None or not value.shape.rank else tf.gather(value, order[i])
 
-            return tf.nest.map_structure(pick, inputs)
+            *terms, after = function(tf.nest.map_structure(pick, inputs), fade, path_length)
+            return terms, after
 
         # The first round shows which variables have no gradient at this resolution: a loop cannot carry None.
-        first = function(round_of(0), fade)
+        first, after = terms_of(0, path_length)
         leaves = tf.nest.flatten(first)
 
-        def add(i, *sums):
-            terms = (term for term in tf.nest.flatten(function(round_of(i), fade)) if term is not None)
-            return i + 1, *(total + term for total, term in zip(sums, terms, strict=True))
+        def add(i, path_length, *sums):
+            terms, following = terms_of(i, path_length)
+            terms = (term for term in tf.nest.flatten(terms) if term is not None)
+            sums = (total + term for total, term in zip(sums, terms, strict=True))
+            return i + 1, path_length if following is None else following, *sums
 
-        start = (tf.constant(1), *(leaf for leaf in leaves if leaf is not None))
-        sums = iter(tf.while_loop(lambda i, *sums: i < rounds, add, start, parallel_iterations=1)[1:])
-        return tf.nest.pack_sequence_as(first, [None if leaf is None else next(sums) for leaf in leaves])
+        start = (tf.constant(1), path_length if after is None else after, *(x for x in leaves if x is not None))
+        _, last, *sums = tf.while_loop(lambda i, *_: i < rounds, add, start, parallel_iterations=1)
+        sums = iter(sums)
+        terms = tf.nest.pack_sequence_as(first, [None if leaf is None else next(sums) for leaf in leaves])
+        return *terms, None if after is None else last
 
-    def gradients(self, part, inputs, fade):
+    def gradients(self, part, inputs, fade, path_length):
         """On one replica, for one round of one part.
 
+        Args:
+            part, inputs, fade: See `Part.loss`.
+            path_length: The running mean of the path length before this round.
+
         Returns:
-            Its gradient for each variable of the network, or None; its shares of the mean first w and of the running
-            path length, or None; and of the part's statistics, [len(part.statistics)].
+            Its gradient for each variable of the network, or None; its shares of the mean first w, or None, and of the
+            part's statistics, [len(part.statistics)]; and the running mean of the path length after it, or None.
         """
         network, scale = (getattr(self.models, f"{part.network}{suffix}") for suffix in ("", "_scale"))
         variables = [variable.value for variable in network.trainable_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            terms = part.loss(self.level, inputs, fade)
+            terms = part.loss(self.level, inputs, fade, path_length)
             loss = sum(weight * self.share(values) for weight, values in terms.losses)
             if scale:
                 loss *= scale.value
@@ -146,9 +159,8 @@ class TrainingStep:
             gradients = [gradient if gradient is None else gradient / scale.value for gradient in gradients]
         rounds = self.config.accumulate
         w_mean = None if terms.w is None else tf.reduce_mean(terms.w, axis=0) / rounds
-        path_length = None if terms.path_length is None else terms.path_length / rounds
         statistics = tf.stack([tf.reduce_mean(terms.statistics[name]) / rounds for name in part.statistics])
-        return gradients, w_mean, path_length, statistics
+        return gradients, w_mean, statistics, terms.path_length
 
     def share(self, values):
         """This round's and replica's part of the mean over the global minibatch."""

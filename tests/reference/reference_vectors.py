@@ -31,6 +31,7 @@ KINDS = {
     "stylegan2-g": "stylegan2-g_*.npz",
     "stylegan2-losses": "stylegan2-losses*.npz",
     "stylegan2-ops": "stylegan2-ops*.npz",
+    "stylegan2-train-steps": "stylegan2-train-steps*.npz",
     "stylegan2-training_schedule": "stylegan2-training_schedule*.json",
     "tensorflow-addons": "tensorflow-addons*.npz",
     "train-steps": "train-steps*.npz",
@@ -54,7 +55,6 @@ PASSED_OVER = (
     "networks-rosinality*",
     "projector-*",
     "stylegan2-contributions.npz",
-    "stylegan2-train-steps*",
 )
 
 # The reference's names of the networks that this project has.
