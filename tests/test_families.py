@@ -17,6 +17,7 @@ from stylegan_tf.networks.families import FAMILIES, Family, family_of
 from stylegan_tf.networks.interface import BaseDiscriminator, BaseGenerator, BaseSynthesis, growth_arguments
 from stylegan_tf.networks.network import keywords_of
 from stylegan_tf.pictures.sampler import Sampler, latents
+from stylegan_tf.recipes.presets import FULL_RESOLUTION_AT_ONCE
 from stylegan_tf.recipes.settings import LossConfig, ScheduleConfig, TrainingConfig
 from stylegan_tf.training.initialize import freeze_layers, initialize
 from stylegan_tf.training.trainer import Trainer
@@ -182,7 +183,7 @@ def toy_run(tmp_path_factory):
             **{"dataset": "digits", "data_dir": str(folder / "data"), "resolution": 4, "networks": "toy"},
             **{"total_kimg": 0.016, "style_mixing_prob": 0.0},
             loss=LossConfig(),
-            schedule=ScheduleConfig(minibatch_base=8),
+            schedule=ScheduleConfig(minibatch_base=8, **FULL_RESOLUTION_AT_ONCE),
         )
         trainer = Trainer(config)
         trainer.before = [variable.numpy() for variable in trainer.models.G.trainable_variables]
@@ -223,6 +224,7 @@ def test_what_a_family_cannot_do_is_refused(toy_run):
     for changes, words in (
         ({"style_mixing_prob": 0.5}, "no styles that could be mixed"),
         ({"resolution": 8, "schedule": ScheduleConfig(lod_initial_resolution=4)}, "are not grown"),
+        ({"schedule": ScheduleConfig()}, r"are not grown, but schedule\.lod_training_kimg is 600"),
         ({"networks": "stylegan9"}, rf"networks must be one of {', '.join(FAMILIES)}; received 'stylegan9'"),
         ({"generator": {"colour": 1}}, "There is no setting generator.colour; there are: latent_size"),
     ):

@@ -44,7 +44,7 @@ class Blur(keras.layers.Layer):
     """Low-pass filters every feature map with a separable, normalised filter; outside the image are zeros.
 
     Args:
-        blur_filter: One-dimensional filter taps, (1, 2, 1) in the paper.
+        blur_filter: One-dimensional filter taps, (1, 2, 1) in the paper. ValueError if their sum is 0.
 
     Call arguments:
         x: [N, H, W, C].
@@ -56,6 +56,8 @@ class Blur(keras.layers.Layer):
     def __init__(self, blur_filter=(1, 2, 1), **kwargs):
         super().__init__(**kwargs)
         self.blur_filter = tuple(blur_filter)
+        if sum(self.blur_filter) == 0:
+            raise ValueError(f"blur_filter must have a sum that is not 0; received {self.blur_filter}.")
 
     def call(self, x):
         taps = np.asarray(self.blur_filter, "float32")

@@ -5,10 +5,12 @@ import math
 
 from stylegan_tf.networks.families import FAMILIES
 from stylegan_tf.networks.network import keywords_of
+from stylegan_tf.recipes.presets import full_resolution
 
 
 def check_settings(config, metrics=()):
-    """ValueError for a metric, a family or a network's keyword that does not exist, or that the data decide."""
+    """ValueError for a metric, a family or a network's keyword that does not exist, or that the data decide; and for a
+    schedule that the family does not follow, as far as it is known without the data."""
     for name in config.metrics:
         if name not in metrics:
             raise ValueError(f"There is no metric {name!r}; there are: {', '.join(metrics) or 'none yet'}.")
@@ -19,6 +21,25 @@ def check_settings(config, metrics=()):
         keywords = keywords_of(network).keys() - {"resolution", "num_channels", "label_size", "growth"}
         for unknown in getattr(config, name).keys() - keywords:
             raise ValueError(f"There is no setting {name}.{unknown}; there are: {', '.join(sorted(keywords))}.")
+    check_growth(config, family.generator.grows)
+
+
+def check_growth(config, grows):
+    """ValueError for a schedule of growing networks, where they do not grow."""
+    if grows:
+        return
+    schedule, resolution = config.schedule, config.resolution or full_resolution(config.dataset)
+    if resolution and schedule.lod_initial_resolution < resolution:
+        raise ValueError(
+            f"The networks {config.networks} are not grown, but the schedule starts at "
+            f"{schedule.lod_initial_resolution}x{schedule.lod_initial_resolution}; use --no-growing."
+        )
+    for name in ("lod_training_kimg", "lod_transition_kimg"):
+        if getattr(schedule, name):
+            raise ValueError(
+                f"The networks {config.networks} are not grown, but schedule.{name} is {getattr(schedule, name)}; use "
+                "--no-growing."
+            )
 
 
 def check_generator(config, generator):
@@ -28,11 +49,7 @@ def check_generator(config, generator):
             f"The generator has no styles that could be mixed with a probability of {config.style_mixing_prob}; use "
             "--mixing-prob=0, or another --config."
         )
-    if config.phase(0).resolution != config.resolution and not generator.grows:
-        raise ValueError(
-            f"The networks {config.networks} are not grown, but the schedule starts at "
-            f"{config.schedule.lod_initial_resolution}x{config.schedule.lod_initial_resolution}; use --no-growing."
-        )
+    check_growth(config, generator.grows)
 
 
 @contextlib.contextmanager
