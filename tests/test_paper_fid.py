@@ -1,4 +1,4 @@
-"""The FID that --dry-run prints is the paper's for this very run, or none."""
+"""The FID that --dry-run prints is a paper's for this very run, or none."""
 
 import pytest
 
@@ -10,7 +10,11 @@ CELEBAHQ = {"a": 7.79, "b": 6.11, "c": 5.34, "d": 5.07, "e": 5.06, "f": 5.17}
 FFHQ = {"a": 8.04, "b": 5.25, "c": 4.85, "d": 4.88, "e": 4.42, "f": 4.40} | {
     **{"traditional-0": 5.25, "traditional-8": 4.87, "style-0": 5.06, "style-1": 4.60, "style-2": 4.43, "style-8": 4.40}
 }
+SG2_FFHQ = {"sg2-a": 4.40, "sg2-b": 4.39, "sg2-c": 4.38, "sg2-d": 4.34, "sg2-e": 3.31, "sg2-f": 2.84}
+SG2_CAR = {"sg2-a": 3.27, "sg2-b": 3.04, "sg2-c": 2.83, "sg2-d": 3.43, "sg2-e": 3.19, "sg2-f": 2.32}
 REPORTED = [
+    *((name, "ffhq", fid) for name, fid in SG2_FFHQ.items()),
+    *((name, "lsun-car", fid) for name, fid in SG2_CAR.items()),
     *((name, "ffhq", fid) for name, fid in FFHQ.items()),
     *((name, "celebahq", fid) for name, fid in CELEBAHQ.items()),
     ("f", "lsun-bedroom", 2.65),
@@ -36,6 +40,9 @@ def test_source_of_a_figure():
     # The table that was asked for, where two have the same run.
     assert paper_fid(make_config("b", "ffhq"))["source"] == "Table 1, configuration B, FFHQ"
     assert paper_fid(make_config("traditional-0", "ffhq"))["source"] == "Table 4, traditional 0, FFHQ"
+    assert paper_fid(make_config("sg2-a"))["source"] == "StyleGAN2, Table 1, configuration A, FFHQ"
+    found = paper_fid(make_config("sg2-f", "lsun-car", 8))
+    assert found == {"fid": 2.32, "source": "StyleGAN2, Table 1, configuration F, LSUN Car at 512x384"}
     assert paper_fid(override(make_config("f"), ["style_mixing_prob=0.5"]))["source"] == "Table 2, mixing 50%, FFHQ"
 
 
@@ -115,6 +122,7 @@ def test_what_the_paper_did_not_run(setting):
     "name, dataset",
     [
         *[("f", "digits"), ("f", "cifar10"), ("f", "cats"), ("a", "lsun-cat"), ("style-1", "celebahq")],
+        *[("sg2-e", "digits"), ("sg2-f", "celebahq"), ("sg2-f", "ffhq256")],
         *[("e", "ffhq256"), ("f", "celebahq256"), ("f", "lsun-bedroom128"), ("f", "ffhq512")],
     ],
 )
@@ -123,4 +131,19 @@ def test_what_the_paper_does_not_report(name, dataset):
 
 
 def test_no_growing_is_not_the_papers():
+    assert paper_fid(override(make_config("sg2-a", "ffhq", 8), NO_GROWING)) is None
+    assert paper_fid(override(make_config("sg2-e", "ffhq", 8), NO_GROWING))["fid"] == 3.31  # nor does it grow otherwise
     assert paper_fid(override(make_config("f", "ffhq", 8), NO_GROWING)) is None
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "generator.architecture=resnet",
+        "discriminator.architecture=skip",
+        "loss.r1_interval=8",
+        "step_order=d-average-g",
+    ],
+)
+def test_what_stylegan2s_table_1_did_not_run(setting):
+    assert paper_fid(override(make_config("sg2-f", "ffhq", 8), [setting])) is None

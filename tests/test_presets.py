@@ -1,4 +1,4 @@
-"""The paper's configurations and the data sets' recipes: what they say, what wins, and that all of them train."""
+"""The papers' configurations and the data sets' recipes: what they say, what wins, and that all of them train."""
 
 import dataclasses
 import json
@@ -21,7 +21,9 @@ from stylegan_tf.recipes.settings import (
 from stylegan_tf.training.models import Models
 from stylegan_tf.training.steps import TrainingStep
 
-SCHEDULES = json.loads((pathlib.Path(__file__).parent / "reference" / "data" / "training_schedule.json").read_text())
+DATA = pathlib.Path(__file__).parent / "reference" / "data"
+SCHEDULES = json.loads((DATA / "training_schedule.json").read_text())
+SG2_SCHEDULES = json.loads((DATA / "stylegan2-training_schedule.json").read_text())
 
 WGAN_GP = {
     "loss.generator": "wgan",
@@ -37,6 +39,29 @@ TRADITIONAL = {
     "generator.const_input_layer": False,
     "generator.use_noise": False,
     "style_mixing_prob": 0.0,
+}
+
+SG2_B = {
+    "networks": "stylegan2-growing",
+    "generator.fmap_base": 8192,
+    "discriminator.fmap_base": 8192,
+    "step_order": "g-average-d",
+    "schedule.minibatch_base": 32,
+    "schedule.minibatch_dict": {4: 512, 8: 256, 16: 128, 32: 64, 64: 32},
+    "schedule.tick_kimg_base": 4.0,
+    "schedule.tick_kimg_dict": {8: 28.0, 16: 24.0, 32: 20.0, 64: 16.0, 128: 12.0, 256: 8.0, 512: 6.0, 1024: 4.0},
+    "snapshot_ticks": 50,
+}
+SG2_C = SG2_B | {"loss.r1_interval": 16}
+SG2_D = SG2_C | {"loss.path_length_weight": 2.0, "loss.path_length_interval": 4}
+SG2_E = SG2_D | {
+    "networks": "stylegan2",
+    "schedule.lod_initial_resolution": 1024,
+    "schedule.lod_training_kimg": 0.0,
+    "schedule.lod_transition_kimg": 0.0,
+    "schedule.minibatch_dict": {},
+    **{f"schedule.{network}_lrate_base": 0.002 for network in "GD"},
+    **{f"schedule.{network}_lrate_dict": {} for network in "GD"},
 }
 
 # What each configuration sets otherwise than F, on FFHQ.
@@ -59,7 +84,16 @@ DIFFERENCES = {
     "style-1": {"generator.mapping_layers": 1},
     "style-2": {"generator.mapping_layers": 2},
     "style-8": {"generator.mapping_layers": 8},
+    "sg2-a": {},
+    "sg2-b": SG2_B,
+    "sg2-c": SG2_C,
+    "sg2-d": SG2_D,
+    # R1 weighs more on FFHQ.
+    "sg2-e": SG2_E | {"loss.r1_gamma": 100.0},
+    "sg2-f": SG2_E | {"generator.fmap_base": 16384, "discriminator.fmap_base": 16384},
 }
+# StyleGAN's own, with which StyleGAN2's baseline is one run.
+STYLEGAN = [name for name in CONFIGS if not name.startswith("sg2-") or name == "sg2-a"]
 
 
 def flat(values, prefix=""):
@@ -132,7 +166,7 @@ def test_dataset(dataset, changes):
     )
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", STYLEGAN)
 @pytest.mark.parametrize("dataset", ["celebahq", "celebahq-256"])
 def test_celebahq(name, dataset):
     config = make_config(name, dataset)
@@ -148,6 +182,22 @@ def test_celebahq(name, dataset):
             **{4: 0.001, 8: 0.001, 16: 0.001, 32: 0.001, 64: 0.001, 128: 0.0015},
             **{256: 0.002, 512: 0.002, 1024: 0.002},
         }
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGS.keys() - set(STYLEGAN)))
+def test_stylegan2_keeps_its_loss_on_celebahq(name):
+    base = {"loss.r1_gamma": 10.0} if name == "sg2-e" else {}
+    found = differences(make_config(name, "celebahq"), make_config(name))
+    assert {key: value for key, value in found.items() if key.startswith("loss.")} == base
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name.startswith("sg2-")])
+def test_stylegan2_on_lsun_car(name):
+    found = differences(make_config(name, "lsun-car"), make_config(name))
+    # The baseline is StyleGAN's run; E's R1 weighs more on FFHQ, F's on cars.
+    gamma = {"sg2-e": {"loss.r1_gamma": 10.0}, "sg2-f": {"loss.r1_gamma": 100.0}}.get(name, {})
+    kimg = 46000.0 if name == "sg2-a" else 57000.0
+    assert found == {"dataset": "lsun-car", "mirror": False, "total_kimg": kimg} | gamma
 
 
 def test_digits():
@@ -190,10 +240,20 @@ def test_configuration_on_digits(name):
         # The length is the data set's, a level longer; Progressive GAN's generator knows no w.
         expected["total_kimg"] = 200.0
         expected |= {f"generator.{key}": None for key in ("dlatent_size", "mapping_fmaps", "mapping_layers")}
+    if name not in STYLEGAN:
+        # Small networks, and all that is said of the digits' schedule and loss, but that E and F do not grow.
+        sizes = ("generator.fmap_base", "discriminator.fmap_base")
+        own = ("minibatch_base", "minibatch_dict", "tick_kimg_base", "tick_kimg_dict", "G_lrate_base", "D_lrate_base")
+        own = {*sizes, *(f"schedule.{key}" for key in own), "snapshot_ticks", "loss.r1_gamma"}
+        expected = {key: value for key, value in expected.items() if key not in own}
+        if name == "sg2-f":
+            expected |= dict.fromkeys(sizes, 512)
+        if name in ("sg2-e", "sg2-f"):
+            expected["total_kimg"] = 80.0
     assert found == expected
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name not in ("sg2-e", "sg2-f")])
 def test_digits_reach_their_resolution(name):
     config = dataclasses.replace(make_config(name, "digits"), resolution=32)
     first, last = config.phase(0), config.phase(config.total_kimg * 1000 - 20000)
@@ -267,11 +327,11 @@ def reference_runs(prefix):
     return [pytest.param(run, id=f"{run['name']}-{run['resolution']}") for run in runs]
 
 
-def assert_schedule(config, run):
+def assert_schedule(config, run, columns=SCHEDULES["columns"]):
     """The phases of `config` are the rows of a reference run."""
     assert run["rows"]
     for row in run["rows"]:
-        expected = dict(zip(SCHEDULES["columns"], row, strict=True))
+        expected = dict(zip((name.replace("minibatch_size", "minibatch") for name in columns), row, strict=True))
         phase = config.phase(expected["cur_nimg"])
         assert phase.lod == pytest.approx(expected["lod"], rel=0, abs=1e-9)
         assert phase.fade == pytest.approx(1 - expected["lod"] % 1, rel=0, abs=1e-9)
@@ -286,7 +346,7 @@ def test_there_are_reference_runs():
     assert len(reference_runs("nogrowing")) == 1
 
 
-@pytest.mark.parametrize("name", sorted(CONFIGS.keys() - {"a"}))
+@pytest.mark.parametrize("name", [name for name in STYLEGAN if name != "a"])
 @pytest.mark.parametrize("run", reference_runs("ffhq-"))
 def test_schedule_is_the_papers(run, name):
     config = make_config(name, "ffhq", run["num_gpus"])
@@ -316,6 +376,17 @@ def test_no_growing_is_the_references(run):
     assert_schedule(dataclasses.replace(config, resolution=run["resolution"]), run)
 
 
+@pytest.mark.parametrize(
+    "name, reference",
+    [(f"sg2-{name}", "config-a-d") for name in "bcd"] + [(f"sg2-{name}", "defaults") for name in "ef"],
+)
+@pytest.mark.parametrize("num_gpus", [0, 1, 8])
+def test_schedule_is_stylegan2s(name, reference, num_gpus):
+    (run,) = (run for run in SG2_SCHEDULES["schedules"] if run["name"] == reference)
+    config = dataclasses.replace(make_config(name, "ffhq", num_gpus), resolution=run["resolution"])
+    assert_schedule(config, run, SG2_SCHEDULES["columns"])
+
+
 @pytest.mark.parametrize("dataset, resolution", [("ffhq", 1024), ("ffhq", 256), ("lsun-car", 512), ("digits", 32)])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_no_growing(name, dataset, resolution):
@@ -340,7 +411,7 @@ def small(config):
     """The configuration at 8x8 with small networks."""
     sizes = {"fmap_base": 64, "fmap_max": 8}
     latent = {"latent_size": 8} if config.networks == "progan" else {"latent_size": 8, "mapping_fmaps": 8}
-    if config.networks == "stylegan":
+    if config.networks != "progan":
         without_mapping = config.generator.get("mapping_layers") == 0
         latent["dlatent_size"] = 16 if config.max_label_size and without_mapping else 8
     values = to_dict(config)
@@ -362,13 +433,13 @@ def changed(before, after):
     "name, dataset",
     [
         *((name, "ffhq") for name in CONFIGS),
-        *((name, "digits") for name in "abcdef"),
+        *((name, "digits") for name in (*"abcdef", "sg2-b", "sg2-d", "sg2-e", "sg2-f")),
         *((name, "cifar10") for name in ("a", "b", "f", "style-0")),
         *((name, "celebahq") for name in ("b", "f")),
     ],
 )
 def test_first_step(name, dataset, strategy):
-    """Each configuration takes a step of D and one of G at the resolution it starts from."""
+    """Each configuration takes a step of D and one of G, with all that is lazy, at the resolution it starts from."""
     config = small(make_config(name, dataset))
     label_size = 3 if config.max_label_size else 0
     with strategy.scope():
@@ -386,10 +457,18 @@ def test_first_step(name, dataset, strategy):
     named = dict(zip(step.statistics, statistics, strict=True))
     assert named["D_skipped"] == named["G_skipped"] == 0
     after = {network: weights(getattr(models, network)) for network in ("G", "D", "Gs")}
-    # Gs is averaged before G's step, so after the first one it is still where it started.
-    assert changed(before["Gs"], after["Gs"]) == 0
-    for network in ("G", "D"):
+    # Gs is averaged before G's step, so after the first one it is still where it started; StyleGAN2's follows G's step.
+    moves = config.step_order == "g-average-d"
+    assert changed(before["Gs"], after["Gs"]) == (changed(before["G"], after["G"]) if moves else 0)
+    for network, lazy in (("G", config.loss.lazy_path_length), ("D", config.loss.lazy_r1)):
         assert changed(before[network], after[network]) > 0.3 * len(before[network])
         largest = max(np.abs(b - a).max() for b, a in zip(before[network], after[network], strict=True))
-        # Adam's first step is of the length of the learning rate.
-        assert largest == pytest.approx(0.01 if dataset == "digits" else 0.001, rel=0.01)
+        # Adam's first step is of the length of the learning rate; a regularizer makes a second one.
+        rate = getattr(phase, f"{network}_lrate")
+        if lazy:
+            assert 0.5 * rate < largest < 2.5 * rate
+        else:
+            assert largest == pytest.approx(rate, rel=0.01)
+    assert phase.G_lrate == phase.D_lrate
+    if name in STYLEGAN:
+        assert phase.G_lrate == (0.01 if dataset == "digits" else 0.001)

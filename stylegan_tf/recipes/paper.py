@@ -1,4 +1,4 @@
-"""The FIDs that the paper reports, and which of them belongs to a run."""
+"""The FIDs that the papers report, and which of them belongs to a run."""
 
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -10,7 +10,7 @@ from stylegan_tf.recipes.settings import SETTINGS, to_dict
 
 @dataclass(frozen=True)
 class PaperRow:
-    """An FID of the paper: 50,000 images, no truncation."""
+    """An FID of one of the papers: 50,000 images, no truncation."""
 
     fid: float
     source: str
@@ -38,6 +38,16 @@ TABLE_4 = {
     "style-2": 4.43,
     "style-8": 4.40,
 }
+# StyleGAN2's.
+SG2_TABLE_1 = {
+    # configuration: (FFHQ, LSUN Car)
+    "sg2-a": (4.40, 3.27),
+    "sg2-b": (4.39, 3.04),
+    "sg2-c": (4.38, 2.83),
+    "sg2-d": (4.34, 3.43),
+    "sg2-e": (3.31, 3.19),
+    "sg2-f": (2.84, 2.32),
+}
 
 PAPER_ROWS = [
     *(PaperRow(row[1], f"Table 1, configuration {name.upper()}, FFHQ", name) for name, row in TABLE_1.items()),
@@ -51,17 +61,22 @@ PAPER_ROWS = [
     PaperRow(8.53, "LSUN Cat at 256x256, configuration F", dataset="lsun-cat"),
     PaperRow(3.27, "LSUN Car at 512x384, configuration F", dataset="lsun-car"),
     PaperRow(4.3, "FFHQ at 256x256, reduced by box means, configuration F", resolution=256),
+    *(
+        PaperRow(fid, f"StyleGAN2, Table 1, configuration {name[-1].upper()}, {title}", name, dataset)
+        for name, row in SG2_TABLE_1.items()
+        for fid, title, dataset in zip(row, ("FFHQ", "LSUN Car at 512x384"), ("ffhq", "lsun-car"), strict=True)
+    ),
 ]
 
 
 def paper_fid(config):
-    """The FID that the paper reports for a run with this configuration.
+    """The FID that a paper reports for a run with this configuration.
 
     Args:
         config: TrainingConfig. A `resolution` of None is that of the data set's name, such as ffhq256, or the paper's.
 
     Returns:
-        {"fid": 4.40, "source": "Table 1, configuration F, FFHQ"}, or None where the paper reports nothing: for another
+        {"fid": 4.40, "source": "Table 1, configuration F, FFHQ"}, or None where none reports any: for another
         data set or resolution, or with a setting that changes what the run learns.
     """
     name, size = split_size(config.dataset)

@@ -1,10 +1,12 @@
-"""The paper's configurations, and what each data set changes.
+"""The papers' configurations, and what each data set changes.
 
-`make_config("b", "ffhq", num_gpus=8)` is row B of Table 1. Origins of the constants are listed in PROVENANCE.md.
+`make_config("b", "ffhq", num_gpus=8)` is row B of StyleGAN's Table 1, "sg2-b" that of StyleGAN2's. Origins of the
+constants are listed in PROVENANCE.md.
 """
 
 import re
 
+from stylegan_tf.recipes.schedule import TICK_KIMG
 from stylegan_tf.recipes.settings import TrainingConfig, from_dict
 
 
@@ -17,6 +19,19 @@ def merge(base, changes):
     return merged
 
 
+# Minibatch by resolution for a number of GPUs (paper, appendix C); larger resolutions take the base.
+MINIBATCHES = {
+    1: {"minibatch_base": 4, "minibatch_dict": {4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4}},
+    2: {"minibatch_base": 8, "minibatch_dict": {4: 256, 8: 256, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8}},
+    4: {"minibatch_base": 16, "minibatch_dict": {4: 512, 8: 256, 16: 128, 32: 64, 64: 32, 128: 16}},
+    8: {"minibatch_base": 32, "minibatch_dict": {4: 512, 8: 256, 16: 128, 32: 64, 64: 32}},
+}
+
+# With this schedule, the networks of any configuration have their full resolution at once.
+FULL_RESOLUTION_AT_ONCE = {"lod_initial_resolution": 1024, "lod_training_kimg": 0, "lod_transition_kimg": 0}
+# The same as settings, as `override` takes them.
+NO_GROWING = tuple(f"schedule.{name}={value}" for name, value in FULL_RESOLUTION_AT_ONCE.items())
+
 # What a configuration changes in `TrainingConfig`, whose defaults are F on FFHQ; each of E to B leaves out more.
 WGAN_GP = {"generator": "wgan", "discriminator": "wgan", "r1_gamma": 0.0, "gradient_penalty": 10.0, "drift": 0.001}
 NO_MAPPING = {"generator": {"mapping_layers": 0}}
@@ -27,6 +42,46 @@ E = merge(F, {"style_mixing_prob": 0.0})
 D = merge(E, {"generator": {"use_noise": False}})
 C = merge(D, {"generator": {"const_input_layer": False}})
 B = merge(C, merge(NO_STYLES, NO_MAPPING))
+
+# StyleGAN2, from its baseline A, which is StyleGAN's F. Each of B to F adds something.
+SG2_B = {
+    "networks": "stylegan2-growing",
+    "generator": {"fmap_base": 8192},
+    "discriminator": {"fmap_base": 8192},
+    "loss": {
+        "generator": "logistic-nonsaturating",
+        "discriminator": "logistic",
+        "r1_gamma": 10.0,
+        "gradient_penalty": 0.0,
+        "drift": 0.0,
+    },
+    # The same minibatches on any number of GPUs, and a fifth of StyleGAN's ticks.
+    "schedule": {
+        **MINIBATCHES[8],
+        "tick_kimg_base": 4,
+        "tick_kimg_dict": {resolution: kimg / 5 for resolution, kimg in TICK_KIMG.items() if resolution > 4},
+    },
+    "step_order": "g-average-d",
+    "snapshot_ticks": 50,
+}
+SG2_C = merge(SG2_B, {"loss": {"r1_interval": 16}})
+SG2_D = merge(SG2_C, {"loss": {"path_length_weight": 2.0, "path_length_interval": 4}})
+SG2_E = merge(
+    SG2_D,
+    {
+        "networks": "stylegan2",
+        "schedule": {
+            **FULL_RESOLUTION_AT_ONCE,
+            "minibatch_base": 32,
+            "minibatch_dict": {},
+            "G_lrate_base": 0.002,
+            "G_lrate_dict": {},
+            "D_lrate_base": 0.002,
+            "D_lrate_dict": {},
+        },
+    },
+)
+SG2_F = merge(SG2_E, {"generator": {"fmap_base": 16384}, "discriminator": {"fmap_base": 16384}})
 
 CONFIGS = {
     # Table 1.
@@ -50,6 +105,13 @@ CONFIGS = {
     "style-1": merge(F, {"generator": {"mapping_layers": 1}}),
     "style-2": merge(F, {"generator": {"mapping_layers": 2}}),
     "style-8": merge(F, {"generator": {"mapping_layers": 8}}),
+    # Table 1 of StyleGAN2.
+    "sg2-a": F,  # StyleGAN
+    "sg2-b": SG2_B,  # + weight demodulation
+    "sg2-c": SG2_C,  # + lazy regularization
+    "sg2-d": SG2_D,  # + path length regularization
+    "sg2-e": SG2_E,  # no growing, new architectures of G and D
+    "sg2-f": SG2_F,  # + large networks
 }
 
 AT_MOST_0_002 = {128: 0.0015, 256: 0.002, 512: 0.002, 1024: 0.002}
@@ -110,8 +172,21 @@ RESOLUTIONS = {
 # Any other: the paper's settings, but not every image may be mirrored: text, digits and maps may not.
 OTHER_DATASET = {"mirror": False}
 
+# Ours: StyleGAN2's networks for the digits are as small as StyleGAN's.
+SG2_DIGITS = {"generator": {"fmap_base": 256}, "loss": {"r1_gamma": 0.5}}
+# Every image of these is at the full resolution, and takes longer.
+SG2_DIGITS_NOT_GROWN = merge(SG2_DIGITS, {"schedule": FULL_RESOLUTION_AT_ONCE, "total_kimg": 80})
+
 # What neither table can say alone.
 EXCEPTIONS = {
+    ("ffhq", "sg2-e"): {"loss": {"r1_gamma": 100.0}},
+    **{("lsun-car", f"sg2-{name}"): {"total_kimg": 57000} for name in "bcde"},
+    ("lsun-car", "sg2-f"): {"total_kimg": 57000, "loss": {"r1_gamma": 100.0}},
+    **{("digits", f"sg2-{name}"): SG2_DIGITS for name in "bcd"},
+    ("digits", "sg2-e"): SG2_DIGITS_NOT_GROWN,
+    ("digits", "sg2-f"): merge(
+        SG2_DIGITS_NOT_GROWN, {"generator": {"fmap_base": 512}, "discriminator": {"fmap_base": 512}}
+    ),
     # Starting one level lower takes one level, 60 kimg, longer to get as far.
     ("digits", "a"): {"total_kimg": 200},
     # Without a mapping network, w is z with the embedded label, twice as long.
@@ -123,22 +198,6 @@ EXCEPTIONS = {
 # Keywords that Progressive GAN's generator does not have.
 STYLE_KEYWORDS = ("dlatent_size", "mapping_fmaps", "mapping_layers")
 
-# Minibatch by resolution for a number of GPUs (paper, appendix C); larger resolutions take the base.
-MINIBATCHES = {
-    1: {"minibatch_base": 4, "minibatch_dict": {4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8, 512: 4}},
-    2: {"minibatch_base": 8, "minibatch_dict": {4: 256, 8: 256, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8}},
-    4: {"minibatch_base": 16, "minibatch_dict": {4: 512, 8: 256, 16: 128, 32: 64, 64: 32, 128: 16}},
-    8: {"minibatch_base": 32, "minibatch_dict": {4: 512, 8: 256, 16: 128, 32: 64, 64: 32}},
-}
-
-# Settings, as `override` takes them, with which the networks of any configuration have their full resolution at once.
-NO_GROWING = (
-    "schedule.lod_initial_resolution=1024",
-    "schedule.lod_training_kimg=0",
-    "schedule.lod_transition_kimg=0",
-)
-
-
 def make_config(config="f", dataset="ffhq", num_gpus=0, num_hosts=1):
     """The `TrainingConfig` of one of the `CONFIGS` on a data set, with the minibatches for all GPUs of all hosts.
 
@@ -146,7 +205,7 @@ def make_config(config="f", dataset="ffhq", num_gpus=0, num_hosts=1):
 
     Args:
         config: "a" to "f" (Table 1), "traditional-0", "traditional-8", "style-0", "style-1", "style-2", "style-8"
-            (Table 4).
+            (Table 4), "sg2-a" to "sg2-f" (Table 1 of StyleGAN2).
         dataset: Name of the data set; "ffhq256" and "ffhq-256" take what is written for "ffhq".
         num_gpus: GPUs of each host; 0 is one replica on the CPU.
         num_hosts: Machines that train together.

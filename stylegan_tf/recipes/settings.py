@@ -1,4 +1,4 @@
-"""What a training run is: frozen dataclasses, and JSON in and out. Those of the paper are in `presets.py`.
+"""What a training run is: frozen dataclasses, and JSON in and out. Those of the papers are in `presets.py`.
 
 docs/settings.md is made of the declarations here. Origins of the constants are listed in PROVENANCE.md.
 """
@@ -118,7 +118,11 @@ class OptimizerConfig:
 class TrainingConfig:
     """One training run. What each setting means stands beside it, and in docs/settings.md."""
 
-    config: str = setting("f", "Configuration of the paper: a to f of Table 1, the others of Table 4.", learned=False)
+    config: str = setting(
+        "f",
+        "Configuration of a paper: a to f of StyleGAN's Table 1, sg2-a to sg2-f of StyleGAN2's; the others of Table 4.",
+        learned=False,
+    )
     dataset: str = setting("ffhq", "Data set: a folder in --data-dir, or digits, which creates itself.", learned=False)
     data_dir: str = setting("data", "Folder of data sets.", resumable=True, learned=False)
     resolution: int | None = setting(None, "Side of the images.", learned=False, unset="the data set's")
