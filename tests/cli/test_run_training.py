@@ -341,6 +341,8 @@ def test_disk_of_an_unknown_data_set():
 def test_dry_run_refuses_what_a_run_refuses(tmp_path):
     rejects(tmp_path, ["--dry-run", "--set=networks=biggan"], "networks must be one of stylegan, progan", "'biggan'")
     rejects(tmp_path, ["--dry-run", "--set=generator.fmap_base=wide"], "'fmap_base': 'wide'")
+    grown = ["--dry-run", "--config=sg2-e", "--set=schedule.lod_initial_resolution=8"]
+    rejects(tmp_path, grown, "stylegan2 are not grown", "starts at 8x8", "--no-growing")
 
 
 def test_xla_is_for_gpus():
@@ -374,6 +376,9 @@ def own(tmp_path):
     """As `tiny`, to be spoiled."""
     create_dataset(tmp_path / "data")
     return tmp_path
+
+
+NOT_GROWN = ("--config=sg2-e", "--set=schedule.lod_initial_resolution=8")
 
 
 @pytest.mark.parametrize(
@@ -433,6 +438,14 @@ def own(tmp_path):
         (["--set=generator.fmap_base=wide"], ["generator", "'fmap_base': 'wide'"]),
         (["--set=generator.latent_size=-1"], ["generator", "'latent_size': -1"]),
         (["--set=max_label_size=all"], ["max_label_size", "'all'"]),
+        (["--set=generator.blur_filter=[1, -1]"], ["blur_filter must have a sum that is not 0", "(1, -1)"]),
+        # The settings of these tests start at 4 x 4.
+        (["--config=sg2-e"], ["stylegan2 are not grown", "starts at 4x4", "--no-growing"]),
+        ([*NOT_GROWN, "--set=schedule.lod_training_kimg=1"], ["not grown", "lod_training_kimg is 1", "--no-growing"]),
+        ([*NOT_GROWN, "--set=generator.architecture=unet"], ["architecture", "skip", "'unet'"]),
+        ([*NOT_GROWN, "--set=discriminator.architecture=unet"], ["architecture", "resnet", "'unet'"]),
+        ([*NOT_GROWN, "--set=discriminator.resample_kernel=[1, -1]"], ["resample_kernel", "sum that is not 0"]),
+        (["--config=sg2-d", "--set=generator.architecture=orig"], ["no setting generator.architecture"]),
     ],
     ids=lambda value: value[0] if value[0].startswith("--") else "",
 )
