@@ -198,6 +198,7 @@ EXCEPTIONS = {
 # Keywords that Progressive GAN's generator does not have.
 STYLE_KEYWORDS = ("dlatent_size", "mapping_fmaps", "mapping_layers")
 
+
 def make_config(config="f", dataset="ffhq", num_gpus=0, num_hosts=1):
     """The `TrainingConfig` of one of the `CONFIGS` on a data set, with the minibatches for all GPUs of all hosts.
 
