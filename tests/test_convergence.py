@@ -23,7 +23,7 @@ def make_run(folder, values, metric="fid50k", **schedule):
     for kimg, results in values.items():
         snapshot = folder / f"network-snapshot-{int(kimg):06d}"
         snapshot.mkdir()
-        Evaluation(folder, {metric: lambda *_, found=results: found}).measure(snapshot, None, None, None, kimg)
+        Evaluation(folder, {metric: lambda *_, found=results: found}).measure(snapshot, None, None, kimg)
     return folder
 
 

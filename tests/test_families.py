@@ -93,6 +93,14 @@ def test_a_network_that_stands_at_a_level(generator):
             generator.growth = growth
 
 
+def test_as_a_function(generator):
+    """TensorFlow asks a network for the arguments of its call, not for those of its constructor."""
+    z, labels = tf.constant(normal(3, 8)), tf.constant(one_hot(3, 2))
+    np.testing.assert_allclose(tf.function(generator)(z, labels), generator(z, labels), rtol=1e-4, atol=1e-4)
+    assert "resolution" in inspect.signature(type(generator)).parameters
+    assert list(inspect.signature(generator).parameters)[:1] != ["resolution"]
+
+
 def test_truncation_of_all_of_layers_and_of_images(generator):
     w = generator.mapping(normal(3, 8), one_hot(3, 2))
     layers, average = generator.num_layers, np.asarray(generator.w_average)

@@ -158,7 +158,7 @@ def test_psi_of_each_layer(sampler):
     expected = average + np.float32(psi)[None, :, None] * (w - average)
     np.testing.assert_array_equal(picture[:, 0], sampler.synthesis(expected))
     np.testing.assert_array_equal(picture[0, 1], picture[1, 1])
-    with pytest.raises(ValueError, match="one number or 6, one a layer"):
+    with pytest.raises(ValueError, match=r"one number, 6 numbers \(one a layer\)"):
         truncation(sampler, LOOK, [1], [psi[:3]])
 
 

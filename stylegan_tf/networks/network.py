@@ -1,5 +1,6 @@
 """What all networks have in common."""
 
+import functools
 import inspect
 
 import keras
@@ -67,7 +68,15 @@ def takes_keywords_of(*parts, without=(), positional=("resolution", "num_channel
             *(kind(n, kind.KEYWORD_ONLY, default=default) for n, default in keywords.items() if n not in without),
             kind("kwargs", kind.VAR_KEYWORD),
         ]
-        cls.__signature__ = inspect.Signature(parameters)
+        construct = cls.__init__
+
+        @functools.wraps(construct)
+        def __init__(self, *args, **kwargs):
+            construct(self, *args, **kwargs)
+
+        # Not that of the class, which its objects would have as well: they are functions of other arguments.
+        __init__.__signature__ = inspect.Signature([kind("self", kind.POSITIONAL_ONLY), *parameters])
+        cls.__init__ = __init__
         return cls
 
     return decorate
