@@ -56,18 +56,18 @@ def examine(step, images, labels, images_seen, fade, due):
     def finite(values):
         return tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in tf.nest.flatten(values)])
 
-    def sums(inputs, fade):
+    def sums(inputs, fade, path_length):
         fakes, w, _ = step.level.generate(inputs.labels, inputs.draws, fade)
-        return tf.reduce_sum(w), tf.reduce_sum(fakes)
+        return tf.reduce_sum(w), tf.reduce_sum(fakes), None
 
     inputs = step.draw(images, labels, images_seen, fade, due)
     parts = [part for part in updates_of(step.parts) if part.name in inputs]
     # The main parts of both networks are always due, and generate images.
-    w, fakes = step.in_rounds(sums, inputs[parts[0].name], fade)
+    w, fakes, _ = step.in_rounds(sums, inputs[parts[0].name], fade)
     yield "the intermediate latents w", finite(w)
     yield "the generated images", finite(fakes)
     for part in parts:
-        gradients, _, _, statistics = step.in_rounds(partial(step.gradients, part), inputs[part.name], fade)
+        gradients, _, statistics, _ = step.in_rounds(partial(step.gradients, part), inputs[part.name], fade)
         values = dict(zip(part.statistics, tf.unstack(statistics), strict=True))
         for name in sorted(values, key=list(PHRASES).index):
             yield PHRASES[name], finite(values[name])
