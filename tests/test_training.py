@@ -373,9 +373,9 @@ def test_changes_of_stream_are_foreseen(repeats, resumed_at):
     assert foreseen == {change for change in changes if change[2] > resumed_at * 12 or resumed_at == 0}
 
 
-def test_one_trace_a_step(run):
-    # Python runs through `draw` only when a step is traced.
-    assert run.traces == {(4, False): 1, (8, True): 1, (8, False): 1}
+def test_one_trace_of_each_part(run):
+    # Python runs through `draw` only when a part, D or G, is traced.
+    assert run.traces == {(4, False): 2, (8, True): 2, (8, False): 2}
 
 
 def test_steps_of_levels_that_are_left_are_freed(run):

@@ -14,7 +14,7 @@ from stylegan_tf.training.parts import AVERAGE, due_parts, parts_of, updates_of,
 class TrainingStep:
     """The step at one resolution, while its newest block fades in or after.
 
-    It is traced once for each set of parts that are due together.
+    What draws a part's inputs, what trains by it, and the moving average are traced once each, whatever is due together.
 
     Args:
         models: Models.
@@ -36,15 +36,17 @@ class TrainingStep:
         self.level = Level(models, config, resolution, fading, all_labels)
         self.parts = parts_of(config)
         self.statistics = statistics_of(self.parts)
-        self.compiled = {}
+        self.compiled, self.drawing, self.training = {}, {}, {}
         for part in updates_of(self.parts):
             gradients = partial(self.gradients, part)
             # Only what one replica computes alone: XLA does not know the sums over replicas.
             self.compiled[part.name] = (
                 tf.function(gradients, jit_compile=True, reduce_retracing=False) if config.use_xla else gradients
             )
+            self.drawing[part.name] = traced(partial(self.draw_everywhere, (part.name,)))
+            self.training[part.name] = traced(partial(self.train_by, part))
+        self.averaging = traced(self.update_average)
 
-    @tf.function
     def __call__(self, images, labels, images_seen, fade, G_lrate, D_lrate, beta, due=None):
         """Trains on one minibatch.
 
@@ -60,8 +62,14 @@ class TrainingStep:
         Returns:
             float32 [len(self.statistics)], means over the minibatch; 0 for parts that are not due.
         """
-        inputs = self.strategy.run(self.draw, (images, labels, images_seen, fade, due))
+        inputs = {}
+        for name in due_parts(self.parts, 0) if due is None else due:
+            inputs |= self.drawing[name](images, labels, images_seen, fade)
         return self.update(inputs, fade, G_lrate, D_lrate, beta)
+
+    def draw_everywhere(self, due, images, labels, images_seen, fade):
+        """`draw` on every replica."""
+        return self.strategy.run(self.draw, (images, labels, images_seen, fade, due))
 
     def draw(self, images, labels, images_seen, fade, due=None):
         """On one replica: {name of a part that is due: inputs of its loss}, with all that is random in them."""
@@ -83,13 +91,17 @@ class TrainingStep:
         rates, values = {"G": G_lrate, "D": D_lrate}, {}
         for part in self.parts:
             if part is AVERAGE:
-                self.update_average(beta)
+                self.averaging(beta)
             elif part.name in inputs:
                 values |= self.train(part, inputs[part.name], fade, rates[part.network])
         return tf.stack([values.get(name, tf.zeros([])) for name in self.statistics])
 
     def train(self, part, inputs, fade, learning_rate):
         """One update by one part; returns {statistic: mean over the minibatch}."""
+        return self.training[part.name](inputs, fade, learning_rate)
+
+    def train_by(self, part, inputs, fade, learning_rate):
+        """What `train` traces."""
         values = self.strategy.run(self.in_rounds, (self.compiled[part.name], inputs, fade))
         gradients, w_mean, statistics, path_length = values
         if w_mean is not None:
@@ -202,6 +214,11 @@ class TrainingStep:
             )
         for copy, variable in zip(Gs.non_trainable_variables, G.non_trainable_variables, strict=True):
             copy.value.assign(variable.value)
+
+
+def traced(function):
+    """A function that is traced once for each kind of arguments; it has no control flow that depends on tensors."""
+    return tf.function(function, autograph=False)
 
 
 def order_of_rounds(images, rounds, group_size):
