@@ -14,7 +14,7 @@ from stylegan_tf.training.parts import AVERAGE, due_parts, parts_of, updates_of,
 class TrainingStep:
     """The step at one resolution, while its newest block fades in or after.
 
-    What draws a part's inputs, what trains by it, and the moving average are traced once each, whatever is due together.
+    What draws a part's inputs, what trains by it, and the average are traced once each, whatever is due together.
 
     Args:
         models: Models.

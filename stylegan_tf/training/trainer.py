@@ -217,8 +217,9 @@ class Trainer:
 
 def free_garbage():
     """Frees the traced step of a level that has been left. Its functions have finalizers: one pass is not enough."""
-    for _ in range(3):
-        gc.collect()
+    passes = 10
+    while passes and gc.collect():
+        passes -= 1
 
 
 def levels(lod):
