@@ -17,7 +17,7 @@ from datasets.convert import create_dataset, plan_dataset
 from datasets.digits import digits
 from datasets.pyramid import ENCODINGS, describe_shape
 from datasets.records import is_url
-from dnnlib.cli import Group, one_line_errors
+from dnnlib.cli import Group, UserPath, one_line_errors
 from dnnlib.files import check_new_folder
 
 MAX_SKIPPED = 20
@@ -70,7 +70,7 @@ def check_png(context, parameter, path):
     return path
 
 
-OUT = click.argument("out", type=click.Path(), callback=check_local)
+OUT = click.argument("out", type=UserPath(), callback=check_local)
 WORKERS = click.option(
     "--workers", type=click.IntRange(min=1), help="Processes that work side by side.  [default: one a core]"
 )
@@ -171,11 +171,11 @@ def report_skipped(skipped, where=""):
             click.echo(f"  and {len(skipped) - MAX_SKIPPED:,} more")
 
 
-SOURCE = click.argument("source", type=click.Path())
-DATABASE = click.argument("database", type=click.Path())
-FOLDER = click.argument("folder", type=click.Path())
-PATH = click.argument("path", type=click.Path())
-FILE = click.Path(exists=True, dir_okay=False)
+SOURCE = click.argument("source", type=UserPath())
+DATABASE = click.argument("database", type=UserPath())
+FOLDER = click.argument("folder", type=UserPath())
+PATH = click.argument("path", type=UserPath())
+FILE = UserPath(exists=True, dir_okay=False)
 SIDE = {"type": click.IntRange(min=4), "callback": check_power_of_two}
 
 
@@ -344,7 +344,7 @@ def create_digits():
 
 @command
 @OUT
-@click.argument("pictures", type=click.Path())
+@click.argument("pictures", type=UserPath())
 @click.argument("landmarks", type=FILE)
 @click.option("--output-size", type=click.IntRange(min=4), default=1024, help="Side of the aligned faces.")
 @click.option("--transform-size", type=click.IntRange(min=4), default=4096, help="Side at which they are sampled.")
@@ -376,7 +376,7 @@ def align_faces(out, pictures, landmarks, output_size, transform_size, backgroun
     report_skipped(aligned.skipped)
 
 
-DATASET = click.argument("dataset", type=click.Path())
+DATASET = click.argument("dataset", type=UserPath())
 
 
 @command
@@ -421,8 +421,8 @@ def extract(dataset, out, resolution, max_images):
 
 
 @command
-@click.argument("first", type=click.Path())
-@click.argument("second", type=click.Path())
+@click.argument("first", type=UserPath())
+@click.argument("second", type=UserPath())
 def compare(first, second):
     """Compare two data sets image by image.
 
@@ -441,7 +441,7 @@ def compare(first, second):
 @command
 @DATASET
 @click.option(
-    "--output", type=click.Path(dir_okay=False), callback=check_png, default="preview.png", help="File to write."
+    "--output", type=UserPath(dir_okay=False), callback=check_png, default="preview.png", help="File to write."
 )
 @click.option("--resolution", type=click.IntRange(min=4), help="Resolution to show.  [default: the largest up to 128]")
 def preview(dataset, output, resolution):

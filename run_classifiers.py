@@ -6,9 +6,10 @@ from dataclasses import asdict, replace
 import click
 
 import dnnlib.quiet_tensorflow  # noqa: F401
-from datasets.opening import open_dataset
-from dnnlib.cli import Command, one_line_errors
+from datasets.opening import is_created, open_dataset, split_path
+from dnnlib.cli import Command, UserPath, one_line_errors
 from metrics.attribute_classifier import classifiers_folder
+from metrics.classifier_data import make_jobs
 from metrics.classifier_training import settings_of, train_classifiers
 from stylegan_tf.runtime.devices import count_gpus
 
@@ -19,9 +20,9 @@ def parse_attributes(ctx, param, value):
 
 
 @click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
-@click.option("--dataset", required=True, help="Labelled data set: a folder in --data-dir, or digits.")
-@click.option("--data-dir", default="data", help="Folder of data sets.")
-@click.option("--outdir", help="Folder for the classifiers.  [default: cache/classifiers/DATASET]")
+@click.option("--dataset", required=True, help="Labelled data set: a folder in --data-dir, its path, or digits.")
+@click.option("--data-dir", type=UserPath(), help="Folder of data sets.  [default: data]")
+@click.option("--outdir", type=UserPath(), help="Folder for the classifiers.  [default: cache/classifiers/DATASET]")
 @click.option(
     "--attributes", metavar="A,B,...", callback=parse_attributes, help="Attributes to classify.  [default: all]"
 )
@@ -46,11 +47,15 @@ def main(dataset, data_dir, outdir, attributes, shared_trunk, num_gpus, dry_run,
     with its accuracy on held-out images in the .json beside it. Ctrl-C keeps those that are finished; the same command
     goes on with the others.
     """
+    dataset, data_dir = split_path(dataset, data_dir)
+    data_dir = data_dir or "data"
     given = {name: value for name, value in options.items() if value is not None}
     settings = replace(settings_of(dataset, shared_trunk), **given)
     folder = outdir or str(classifiers_folder("cache", dataset))
     num_gpus = count_gpus() if num_gpus is None else num_gpus
     if dry_run:
+        if is_created(dataset, data_dir):
+            make_jobs(open_dataset(dataset, data_dir, max_label_size="full"), attributes, shared_trunk)
         where = {"dataset": dataset, "data_dir": data_dir, "outdir": folder, "attributes": attributes}
         click.echo(
             json.dumps(where | {"shared_trunk": shared_trunk, "num_gpus": num_gpus} | asdict(settings), indent=2)

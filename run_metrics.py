@@ -5,7 +5,7 @@ import json
 import click
 
 import dnnlib.quiet_tensorflow  # noqa: F401
-from dnnlib.cli import INTERRUPTED, Command, one_line_errors
+from dnnlib.cli import INTERRUPTED, Command, UserPath, one_line_errors
 from metrics import METRICS
 from metrics.evaluate import PAPER, evaluate, resolve
 from metrics.options import CROPS, DEGENERATE, SVMS
@@ -26,14 +26,15 @@ from stylegan_tf.runtime.devices import count_gpus
 )
 @click.option(
     "--network",
+    type=UserPath(),
     required=True,
     metavar="NETWORK",
     help="A run (for its newest snapshot), a snapshot, a .keras or .pkl file, the URL of a .pkl, or the name of a "
     f"published network: {', '.join(PUBLISHED)}.",
 )
 @click.option("--all-snapshots", is_flag=True, help="Measure every snapshot of the run.")
-@click.option("--dataset", help="Data set: a folder in --data-dir.  [default: the run's]")
-@click.option("--data-dir", help="Folder of data sets.  [default: the run's, or data]")
+@click.option("--dataset", help="Data set: a folder in --data-dir, or its path.  [default: the run's]")
+@click.option("--data-dir", type=UserPath(), help="Folder of data sets.  [default: the run's, or data]")
 @click.option("--num-gpus", type=click.IntRange(min=0), help="GPUs to use; 0 for the CPU.  [default: all there are]")
 @click.option(
     "--minibatch", type=click.IntRange(min=1), help="Images at a time on each GPU.  [default: by the resolution]"
@@ -51,12 +52,14 @@ from stylegan_tf.runtime.devices import count_gpus
     type=click.Choice(DEGENERATE),
     help="Attributes of one class only: left out, or perfect as in the original.  [default: skip]",
 )
-@click.option("--classifiers", metavar="DIR", help="Folder of attribute classifiers.  [default: the data set's]")
-@click.option("--inception", metavar="PATH", help="Local copy of classify_image_graph_def.pb.")
-@click.option("--vgg16", metavar="PATH", help="Local copy of torchvision's vgg16-397923af.pth.")
-@click.option("--lpips", metavar="PATH", help="Local copy of vgg.pth of LPIPS 0.1.")
-@click.option("--cache-dir", help="Folder of weights, features and unfinished work.  [default: cache]")
-@click.option("--outdir", help="Folder of metrics.jsonl.  [default: the run's]")
+@click.option(
+    "--classifiers", type=UserPath(), metavar="DIR", help="Folder of attribute classifiers.  [default: the data set's]"
+)
+@click.option("--inception", type=UserPath(), metavar="PATH", help="Local copy of classify_image_graph_def.pb.")
+@click.option("--vgg16", type=UserPath(), metavar="PATH", help="Local copy of torchvision's vgg16-397923af.pth.")
+@click.option("--lpips", type=UserPath(), metavar="PATH", help="Local copy of vgg.pth of LPIPS 0.1.")
+@click.option("--cache-dir", type=UserPath(), help="Folder of weights, features and unfinished work.  [default: cache]")
+@click.option("--outdir", type=UserPath(), help="Folder of metrics.jsonl.  [default: the run's]")
 @click.option("--dry-run", is_flag=True, help="Print what would be measured, and stop.")
 @one_line_errors
 def main(dry_run, num_gpus, **options):
@@ -67,6 +70,7 @@ def main(dry_run, num_gpus, **options):
     """
     request = resolve(num_gpus=count_gpus() if num_gpus is None else num_gpus, **options)
     if dry_run:
+        request.check()
         click.echo(json.dumps(request.describe(), indent=2))
         return
     try:

@@ -8,10 +8,11 @@ import click
 
 import dnnlib.quiet_tensorflow  # noqa: F401
 from datasets.errors import DatasetError
-from dnnlib.cli import Command, fail
+from datasets.opening import split_path
+from dnnlib.cli import Command, UserPath, fail
 from dnnlib.run_dir import find_run_dir
 from metrics import METRICS
-from metrics.evaluate import check_metrics
+from metrics.evaluate import check_metrics, check_real_images
 from metrics.options import options_of
 from stylegan_tf.recipes.declaration import Choices, Range
 from stylegan_tf.recipes.paper import paper_fid
@@ -24,6 +25,7 @@ from stylegan_tf.training.checks import check_settings
 from stylegan_tf.training.diagnosis import DivergedError
 from stylegan_tf.training.disk import disk_use
 from stylegan_tf.training.initialize import initial_resolution
+from stylegan_tf.training.preparation import check_existing_data
 from stylegan_tf.training.resuming import find_same_run, resumed_config
 from stylegan_tf.training.trainer import Trainer
 
@@ -65,13 +67,15 @@ def click_type(setting):
         kind = click.IntRange if setting.kind in (int, int | None) else click.FloatRange
         most = None if allowed.most == math.inf else allowed.most
         return kind(allowed.least, most, min_open=allowed.excluded == allowed.least)
+    if setting.path:
+        return UserPath()
     return {bool: bool, bool | None: bool, int | None: int}.get(setting.kind, str)
 
 
 @click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
 @setting_option("--dataset")
 @setting_option("--data-dir")
-@click.option("--outdir", default="results", help="Where each run gets a numbered folder.")
+@click.option("--outdir", type=UserPath(), default="results", help="Where each run gets a numbered folder.")
 @click.option(
     "--config",
     type=click.Choice(list(CONFIGS)),
@@ -109,7 +113,7 @@ def click_type(setting):
     "--profile", metavar="START:STEPS", callback=parse_profile, help="Write a TensorBoard profile of these steps."
 )
 @click.option("--wandb", metavar="PROJECT", help="Send numbers and pictures to Weights & Biases as well.")
-@click.option("--resume", metavar="RUN", help="Go on with a run: its folder, its number, or latest.")
+@click.option("--resume", type=UserPath(), metavar="RUN", help="Go on with a run: its folder, its number, or latest.")
 @click.option("--auto-resume", is_flag=True, help="Go on with the newest run of this configuration, if there is one.")
 @click.option(
     "--set",
@@ -128,6 +132,7 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
     """
     given = {name: value for name, value in options.items() if value is not None}
     try:
+        given |= where_data_is(given)
         hosts = find_hosts()
         given["num_hosts"] = hosts.count
         if resume is not None and auto_resume:
@@ -143,6 +148,8 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
             run_dir = find_same_run(outdir, run_config)
         if dry_run:
             check_settings(run_config, METRICS)
+            if data := check_existing_data(run_config):
+                check_real_images(run_config.metrics, data, options_of(data.name, run_config.mirror))
             disk = disk_use(run_config)
             told = {"paper": paper_fid(run_config), "disk": disk and disk.to_dict()}
             click.echo(json.dumps(to_dict(run_config) | told, indent=2))
@@ -160,6 +167,14 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
         raise SystemExit(LOST) from None
     except (DatasetError, DivergedError, OSError, ValueError) as error:
         fail(error)
+
+
+def where_data_is(given):
+    """The options that say which data set is meant, with a path for --dataset taken apart."""
+    if "dataset" not in given:
+        return {}
+    name, folder = split_path(given["dataset"], given.get("data_dir"))
+    return {"dataset": name} | ({"data_dir": folder} if folder else {})
 
 
 def changes_of(given, settings):

@@ -33,6 +33,7 @@ from datasets.pipeline import training_pipeline
 from datasets.pool import num_cores
 from datasets.pyramid import ENCODINGS
 from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter
+from dnnlib.cli import UserPath
 
 # Side: (images, minibatch).
 READ = {32: (60_000, 64), 256: (3_000, 16), 1024: (300, 8)}
@@ -189,7 +190,7 @@ def convert_and_print_memory(pictures, count):
 
 
 @click.command()
-@click.option("--folder", type=click.Path(path_type=Path), help="Where to write.  [default: a temporary folder]")
+@click.option("--folder", type=UserPath(path_type=Path), help="Where to write.  [default: a temporary folder]")
 @click.option("--memory-of", type=int, hidden=True)
 def main(folder, memory_of):
     """Measure reading, encodings, conversion and memory; needs 3 GB of disk and some minutes."""

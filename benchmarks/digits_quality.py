@@ -27,6 +27,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 import stylegan_tf.networks  # noqa: F401, registers the classes that a .keras file names
 from datasets.digits import enlarge
+from dnnlib.cli import UserPath
 from stylegan_tf.images import to_uint8
 
 NUM_IMAGES = 1000
@@ -119,7 +120,7 @@ def newest_generator(run):
 
 
 @click.command()
-@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=pathlib.Path))
+@click.argument("run", type=UserPath(exists=True, file_okay=False, path_type=pathlib.Path))
 def main(run):
     """Tells how many of the digits that RUN's newest network makes a classifier recognises."""
     path = newest_generator(run)

@@ -28,6 +28,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
 from datasets.pool import num_cores
+from dnnlib.cli import UserPath
 from metrics.frechet import frechet_distance, mean_and_covariance
 from metrics.linear_separability import separability
 from metrics.precision_recall import precision_recall
@@ -180,7 +181,7 @@ def resident(what):
 
 @click.command()
 @click.option("--memory-of", hidden=True)
-@click.option("--folder", type=click.Path(path_type=Path), help="Where to write.  [default: a temporary folder]")
+@click.option("--folder", type=UserPath(path_type=Path), help="Where to write.  [default: a temporary folder]")
 @click.option("--shape", type=(int, int), hidden=True)
 def main(memory_of, folder, shape):
     """Measure the Frechet and separability stages and memory; needs 200 MB of disk and some minutes."""

@@ -1,6 +1,7 @@
 """Data sets by name."""
 
 import os
+import shlex
 
 import click
 import tensorflow as tf
@@ -8,7 +9,46 @@ import tensorflow as tf
 from datasets.convert import create_dataset
 from datasets.digits import digits
 from datasets.errors import DatasetError
+from datasets.records import is_url
 from datasets.tfrecords import MultiResolutionDataset
+from dnnlib.files import expand_home
+
+
+def split_path(dataset, data_dir=None):
+    """Tells a data set's name from the folder that it is in.
+
+    Args:
+        dataset: Name of a folder in `data_dir`, plain or plain/; or a path with a folder in it, or a URL, as
+            /data/plain, ./plain, ~/sets/plain.
+        data_dir: The folder of data sets, if one is given.
+
+    Returns:
+        (name, folder of data sets); the folder is `data_dir` where `dataset` is no more than a name.
+
+    Raises:
+        ValueError: `dataset` names nothing, or is a path beside a `data_dir`.
+    """
+    path = expand_home(dataset).rstrip("/")
+    if "/" not in path and path not in ("", ".", ".."):
+        return path, data_dir
+    if is_url(path):
+        folder, _, name = path.rpartition("/")
+    else:
+        path = os.path.normpath(path) if path else ""
+        folder, name = os.path.split(os.path.abspath(path) if path in (".", "..") or path.endswith("/..") else path)
+    if not name:
+        raise ValueError(f"--dataset={dataset!r} names no data set; give its name or its folder.")
+    if data_dir is not None:
+        raise ValueError(
+            f"--dataset={dataset} is a path, which says where the data set is, and so does --data-dir={data_dir}; give "
+            f"--dataset={name}, or leave --data-dir out."
+        )
+    return name, folder or "."
+
+
+def is_created(name, data_dir="data"):
+    """Whether `open_dataset` would find the data set, without creating it."""
+    return tf.io.gfile.isdir(os.path.join(data_dir, name))
 
 
 def open_dataset(name, data_dir="data", resolution=None, max_label_size=0):
@@ -27,12 +67,12 @@ def open_dataset(name, data_dir="data", resolution=None, max_label_size=0):
         DatasetError: There is no such data set, or it cannot be used as it is.
     """
     folder = os.path.join(data_dir, name)
-    if not tf.io.gfile.isdir(folder):
+    if not is_created(name, data_dir):
         if name != "digits":
             raise DatasetError(
                 f"There is no data set {name!r} in {data_dir}; {_describe_existing(data_dir)}. Create it from a folder "
-                f"of images with python dataset_tool.py create-from-images {folder} SOURCE, or use 'digits', which "
-                "creates itself."
+                f"of images with python dataset_tool.py create-from-images {shlex.quote(folder)} SOURCE, or use "
+                "'digits', which creates itself."
             )
         click.echo(f"Creating {folder} from scikit-learn's 1,797 handwritten digits, once.")
         create_dataset(folder, digits(), workers=1)

@@ -2,9 +2,12 @@
 
 import functools
 import math
+import os
 import re
 
 import click
+
+from dnnlib.files import expand_home
 
 INTERRUPTED = 130  # what shells expect of a program that Ctrl-C has ended
 
@@ -40,6 +43,26 @@ class Group(_OneLineErrors, click.Group):
         except click.UsageError as error:
             error.ctx = None
             raise
+
+
+class UserPath(click.Path):
+    """A path as a user writes it, or the URL or name of what may be named by a path as well.
+
+    It begins with ~ for the home directory, and is not empty. Names that are no text are refused here, since
+    TensorFlow, JSON and the terminal would, one after the other.
+    """
+
+    def convert(self, value, param, ctx):
+        text = os.fspath(value)
+        if not text:
+            self.fail("a path must not be empty.", param, ctx)
+        try:
+            text.encode()
+            return super().convert(expand_home(text), param, ctx)
+        except UnicodeEncodeError:
+            self.fail(f"{text!a} is not UTF-8; give it a name that is.", param, ctx)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Seeds(click.ParamType):

@@ -19,6 +19,23 @@ _ABANDONED = 24 * 3600
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.partial(\.[^.]+)?")
 
 
+def expand_home(path):
+    """Returns a path, a string, with ~ or ~USER at its beginning replaced by that home directory.
+
+    Shells leave it to programs in --option=~/folder. A file here whose own name begins with ~ stays what it is.
+
+    Raises:
+        ValueError: There is no such user.
+    """
+    path = os.fspath(path)
+    expanded = os.path.expanduser(path)
+    if expanded == path and path.startswith("~") and not os.path.lexists(path):
+        raise ValueError(
+            f"The home directory of {path.partition('/')[0]} is not known; write ./{path} for a path here."
+        )
+    return expanded
+
+
 @contextlib.contextmanager
 def atomic_file(path, durable=False):
     """Yields a temporary path beside `path`, which takes its place when the block ends without an exception.

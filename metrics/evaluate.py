@@ -10,7 +10,7 @@ import click
 import tensorflow as tf
 
 import metrics
-from datasets.opening import open_dataset
+from datasets.opening import is_created, open_dataset, split_path
 from dnnlib.json_lines import append_record, read_records
 from metrics.networks import files_of
 from metrics.options import Options, options_of
@@ -65,6 +65,11 @@ class Request(NamedTuple):
             **asdict(self.options),
         }
 
+    def check(self):
+        """DatasetError or ValueError if the data set, as far as it is there, cannot be what the metrics need."""
+        if self.dataset is not None and is_created(self.dataset, self.data_dir):
+            check_real_images(self.names, open_dataset(self.dataset, self.data_dir), self.options)
+
     def files(self):
         """{published file that is needed: where it is, or from where it will be downloaded}."""
         networks = dict.fromkeys(metrics.METRICS[name].network for name in self.names)
@@ -87,6 +92,8 @@ def resolve(network, all_snapshots, names, num_gpus, dataset=None, data_dir=None
     """
     targets = find_targets(network, all_snapshots, given.get("cache_dir") or Options.cache_dir)
     newest = targets[-1]
+    if dataset is not None:
+        dataset, data_dir = split_path(dataset, data_dir)
     names = list(dict.fromkeys(known for name in names for known in (PAPER if name == "paper" else (name,))))
     config = newest.config
     own = config is not None and dataset in (None, config.dataset)
@@ -186,6 +193,12 @@ def check_metrics(chosen, generator, dataset, options, opened=None):
     if chosen:
         with Session(generator, dataset, options, opened=opened) as session:
             open_networks(chosen, session)
+
+
+def check_real_images(names, dataset, options):
+    """ValueError for a metric of these names that needs more images than a data set has."""
+    for name in names:
+        metrics.METRICS[name].check_reals(dataset, options)
 
 
 def open_networks(chosen, session):

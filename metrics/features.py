@@ -47,12 +47,11 @@ def fake_features(session, network, count, latents=1):
     return session.sample_rows("features", network.dim, features, count, **facts)
 
 
-def check_count(session, count):
-    """ValueError if a session's data set has not as many images, or, mirrored, half as many, as asked for."""
-    dataset = session.need_dataset()
-    if count > dataset.num_images * (1 + session.options.mirror):
+def check_count(dataset, mirror, count):
+    """ValueError if a data set has not as many images, or, mirrored, half as many, as asked for."""
+    if count > dataset.num_images * (1 + mirror):
         raise ValueError(
-            f"{dataset.folder} holds {dataset.num_images} images{' and their mirror images' * session.options.mirror}, "
+            f"{dataset.folder} holds {dataset.num_images} images{' and their mirror images' * mirror}, "
             f"and {count} are to be compared; run_metrics.py --num-samples={dataset.num_images} compares fewer."
         )
 
@@ -71,8 +70,8 @@ def real_features(session, network, count):
     Returns:
         Rows, [count, network.dim].
     """
-    check_count(session, count)
-    dataset = session.dataset
+    dataset = session.need_dataset()
+    check_count(dataset, session.options.mirror, count)
     # RandomState, whose stream NumPy has promised never to change.
     order = np.random.RandomState(0).permutation(dataset.num_images)
     mirrored = np.random.RandomState(1).random_sample(dataset.num_images) >= 0.5

@@ -130,7 +130,7 @@ def measure(session, network, count, name="fid", latents=1):
 
 def real_statistics(session, network, count):
     """Mean [dim] and covariance [dim, dim] of the features of real images, float64, which stay in the cache."""
-    check_count(session, count)
+    check_count(session.need_dataset(), session.options.mirror, count)
     path = real_path(session, network).with_suffix(f".{count}.npz")
     if not path.exists():
         mean, covariance = mean_and_covariance(real_features(session, network, count))

@@ -56,14 +56,21 @@ class Metric:
 
     def count(self, session):
         """The number of samples."""
-        if session.options.num_samples or self.usual:
-            return session.options.num_samples or self.usual
-        return min(FID_SAMPLES, session.need_dataset().num_images)
+        return self.usual_count(session.options) or min(FID_SAMPLES, session.need_dataset().num_images)
+
+    def usual_count(self, options):
+        """The number of samples; None for as many as there are real images."""
+        return options.num_samples or self.usual
 
     def check(self, session):
         """ValueError if there are not as many real images as the metric takes."""
         if self.reals:
-            check_count(session, self.count(session))
+            self.check_reals(session.need_dataset(), session.options)
+
+    def check_reals(self, dataset, options):
+        """ValueError if a data set has not as many images as the metric compares with."""
+        if self.reals and (count := self.usual_count(options)):
+            check_count(dataset, options.mirror, count)
 
 
 def result_name(session, name, count, latents=1):

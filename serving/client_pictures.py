@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from dnnlib.cli import Command, Finite, Seeds, one_line_errors, options
+from dnnlib.cli import Command, Finite, Seeds, UserPath, one_line_errors, options
 from dnnlib.files import atomic_file
 
 SIGNATURE = "png_from_seeds"
@@ -50,7 +50,7 @@ def picture_options(function):
         click.option(
             "--max-images", type=click.IntRange(min=1), default=10_000, help="Refuse to ask for more pictures."
         ),
-        click.option("--outdir", default="served", metavar="DIR", help="Folder of the pictures."),
+        click.option("--outdir", type=UserPath(), default="served", metavar="DIR", help="Folder of the pictures."),
     )(function)
 
 

@@ -7,7 +7,7 @@ import click
 from click.core import ParameterSource
 
 import dnnlib.quiet_tensorflow  # noqa: F401
-from dnnlib.cli import Command, one_line_errors
+from dnnlib.cli import Command, UserPath, one_line_errors
 from stylegan_tf.export.formats import export_keras, export_onnx, export_weights
 from stylegan_tf.export.model_card import network_facts
 from stylegan_tf.export.savedmodel import export_savedmodel, version_folder
@@ -23,10 +23,12 @@ FORMATS = ("savedmodel", *FILES)
 
 
 @click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
-@click.option("--network", required=True, metavar="NETWORK", help="Run, snapshot, .keras, .pkl, URL or name.")
+@click.option(
+    "--network", type=UserPath(), required=True, metavar="NETWORK", help="Run, snapshot, .keras, .pkl, URL or name."
+)
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     required=True,
     help="savedmodel: folder of the model, such as serving/models/stylegan; else the file, NAME.keras, .onnx or .npz.",
 )
@@ -38,7 +40,7 @@ FORMATS = ("savedmodel", *FILES)
 @click.option(
     "--truncation-cutoff", type=click.IntRange(min=0), default=8, help="savedmodel, onnx: layers that psi truncates."
 )
-@click.option("--cache-dir", default="cache", help="Folder of downloaded networks.")
+@click.option("--cache-dir", type=UserPath(), default="cache", help="Folder of downloaded networks.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and stop.")
 @click.pass_context
 @one_line_errors

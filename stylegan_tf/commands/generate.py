@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 import dnnlib.quiet_tensorflow  # noqa: F401
-from dnnlib.cli import Finite, Group, Numbers, Seeds, one_line_errors, options
+from dnnlib.cli import Finite, Group, Numbers, Seeds, UserPath, one_line_errors, options
 from dnnlib.videos import check_video
 from stylegan_tf.files.find import find_targets, load_generator
 from stylegan_tf.pictures.convergence import write_convergence
@@ -31,7 +31,9 @@ def main():
 
 # Options of several verbs; what they are called is a parameter of `open_sampler` or `Look`.
 network_options = options(
-    click.option("--network", required=True, metavar="NETWORK", help="Run, snapshot, .keras, .pkl, URL or name."),
+    click.option(
+        "--network", type=UserPath(), required=True, metavar="NETWORK", help="Run, snapshot, .keras, .pkl, URL or name."
+    ),
     click.option(
         "--num-gpus", type=click.IntRange(min=0), help="GPUs to use; 0 for the CPU.  [default: all there are]"
     ),
@@ -39,7 +41,7 @@ network_options = options(
         "--minibatch", type=click.IntRange(min=1), help="Images at a time on each GPU.  [default: by the size]"
     ),
     click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", help="What convolutions compute in."),
-    click.option("--cache-dir", default="cache", help="Folder of downloaded networks."),
+    click.option("--cache-dir", type=UserPath(), default="cache", help="Folder of downloaded networks."),
 )
 psi_option = click.option(
     "--truncation-psi",
@@ -54,7 +56,7 @@ noise_option = click.option("--noise", type=click.Choice(NOISES), default="fixed
 class_option = click.option(
     "--class", "label", type=click.IntRange(min=0), help="Class, for conditional networks.  [default: each in turn]"
 )
-outdir_option = click.option("--outdir", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
+outdir_option = click.option("--outdir", type=UserPath(path_type=Path), required=True, help="Folder to write to.")
 
 
 def open_sampler(network, num_gpus, minibatch, precision, cache_dir):
@@ -282,7 +284,7 @@ def make_interpolation(
 @click.option(
     "--network",
     "runs",
-    type=click.Path(path_type=Path),
+    type=UserPath(path_type=Path),
     multiple=True,
     required=True,
     metavar="RUN",

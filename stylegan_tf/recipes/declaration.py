@@ -38,7 +38,7 @@ class Choices(tuple):
 NOT_NEGATIVE, POSITIVE, COUNT, SHARE = Range(0), Range(0, excluded=0), Range(1), Range(0, 1)
 
 
-def setting(default, text, allowed=None, resumable=False, learned=True, unset=None):
+def setting(default, text, allowed=None, resumable=False, learned=True, unset=None, path=False):
     """A field of a configuration.
 
     Args:
@@ -48,9 +48,10 @@ def setting(default, text, allowed=None, resumable=False, learned=True, unset=No
         resumable: Whether a resumed run may change it.
         learned: Whether it changes what a run learns, up to rounding and random draws.
         unset: What a default of None stands for.
+        path: Whether it is a path, in which a user may write ~ for the home directory.
     """
     own = {"default_factory": default} if callable(default) else {"default": default}
-    known = {"text": text, "allowed": allowed, "resumable": resumable, "learned": learned, "unset": unset}
+    known = {"text": text, "allowed": allowed, "resumable": resumable, "learned": learned, "unset": unset, "path": path}
     return field(**own, metadata=known)
 
 
@@ -65,6 +66,7 @@ class Setting:
     resumable: bool
     learned: bool
     unset: str | None
+    path: bool
 
 
 def settings_of(cls, prefix=""):

@@ -10,6 +10,7 @@ import types
 import typing
 from dataclasses import dataclass
 
+from dnnlib.files import expand_home
 from stylegan_tf.recipes.declaration import (
     COUNT,
     NOT_NEGATIVE,
@@ -123,8 +124,10 @@ class TrainingConfig:
         "Configuration of a paper: a to f of StyleGAN's Table 1, sg2-a to sg2-f of StyleGAN2's; the others of Table 4.",
         learned=False,
     )
-    dataset: str = setting("ffhq", "Data set: a folder in --data-dir, or digits, which creates itself.", learned=False)
-    data_dir: str = setting("data", "Folder of data sets.", resumable=True, learned=False)
+    dataset: str = setting(
+        "ffhq", "Data set: a folder in --data-dir, its path, or digits, which creates itself.", learned=False
+    )
+    data_dir: str = setting("data", "Folder of data sets.", resumable=True, learned=False, path=True)
     resolution: int | None = setting(None, "Side of the images.", learned=False, unset="the data set's")
     max_label_size: int | str = setting(
         0, 'Labels to train with: 0 for none, "full" for all of the data set\'s, n for its first n columns.'
@@ -161,7 +164,10 @@ class TrainingConfig:
     generator: dict = setting(dict, "Keyword arguments of the family's generator.")
     discriminator: dict = setting(dict, "Keyword arguments of the family's discriminator.")
     init_from: str | None = setting(
-        None, "Start with the weights of a snapshot, a run, a .pkl, its URL or its name.", unset="random weights"
+        None,
+        "Start with the weights of a snapshot, a run, a .pkl, its URL or its name.",
+        unset="random weights",
+        path=True,
     )
     freeze_d: int = setting(0, "Layers of D, from the image on, not to train.", NOT_NEGATIVE)
     loss: LossConfig = LossConfig()
@@ -256,6 +262,8 @@ def override(config, settings):
             value = json.loads(text)
         except json.JSONDecodeError:
             value = text
+        if isinstance(value, str) and key in SETTINGS and SETTINGS[key].path:
+            value = expand_home(value)
         *path, last = key.split(".")
         target = values
         for part in path:

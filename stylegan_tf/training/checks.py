@@ -3,6 +3,7 @@
 import contextlib
 import math
 
+from datasets.errors import DatasetError
 from stylegan_tf.networks.families import FAMILIES
 from stylegan_tf.networks.network import keywords_of
 from stylegan_tf.recipes.presets import full_resolution
@@ -16,12 +17,51 @@ def check_settings(config, metrics=()):
             raise ValueError(f"There is no metric {name!r}; there are: {', '.join(metrics) or 'none yet'}.")
     if config.networks not in FAMILIES:
         raise ValueError(f"networks must be one of {', '.join(FAMILIES)}; received {config.networks!r}.")
+    if "/" in config.dataset.rstrip("/") or config.dataset in ("", ".", ".."):
+        raise ValueError(
+            f"dataset must be a folder's name in data_dir; received {config.dataset!r}. Give a path with --dataset."
+        )
     family = FAMILIES[config.networks]
     for name, network in (("generator", family.generator), ("discriminator", family.discriminator)):
         keywords = keywords_of(network).keys() - {"resolution", "num_channels", "label_size", "growth"}
         for unknown in getattr(config, name).keys() - keywords:
             raise ValueError(f"There is no setting {name}.{unknown}; there are: {', '.join(sorted(keywords))}.")
     check_growth(config, family.generator.grows)
+
+
+def check_labels(config, data):
+    """DatasetError if a run is to have labels that its data set, a MultiResolutionDataset, has not."""
+    wanted = config.max_label_size
+    if wanted and (not data.label_size or (wanted != "full" and data.label_size < wanted)):
+        columns = "labels" if wanted == "full" else f"{wanted} columns of labels"
+        raise DatasetError(
+            f"The run is to be trained with {columns}, and {data.folder} has {data.label_size or 'none'}; use "
+            "--unconditional, or create the data set again from a source with labels."
+        )
+
+
+def check_levels(config, data, images_seen=0):
+    """Checks that a data set has all levels that a run will grow to.
+
+    Args:
+        config: TrainingConfig with a known resolution.
+        data: MultiResolutionDataset.
+        images_seen: Where the run is.
+
+    Raises:
+        DatasetError: A level is missing.
+        ValueError: The schedule is impossible.
+    """
+    first = config.phase(images_seen).resolution
+    last = config.phase(max(math.ceil(config.total_kimg * 1000), images_seen)).resolution
+    sides = [2**level for level in range(first.bit_length() - 1, last.bit_length())]
+    if missing := [side for side in sides if side not in data.resolutions]:
+        lacking = ", ".join(f"{side}x{side}" for side in missing)
+        raise DatasetError(
+            f"{data.folder} has no level of {lacking}, and the run grows from {first}x{first} to {last}x{last}; create "
+            "the data set again, train without growing (--no-growing), or start above, with "
+            f"--set schedule.lod_initial_resolution={2 * missing[-1]}."
+        )
 
 
 def check_growth(config, grows):

@@ -1,11 +1,13 @@
 """What a run needs before its first step: the data set and the networks."""
 
+from dataclasses import replace
+
 import keras
 import tensorflow as tf
 
-from datasets.opening import open_dataset
+from datasets.opening import is_created, open_dataset
 from stylegan_tf.runtime.agreement import agree
-from stylegan_tf.training.checks import network_errors
+from stylegan_tf.training.checks import check_labels, check_levels, network_errors
 from stylegan_tf.training.models import Models
 
 
@@ -25,6 +27,16 @@ def open_data(config, strategy, hosts):
     data = open_dataset(config.dataset, config.data_dir, config.resolution, config.max_label_size)
     if hosts.count > 1 and hosts.chief:
         agree(strategy, 0)
+    return data
+
+
+def check_existing_data(config):
+    """The data set of a new run if it is there already, else None; errors are those of a run that cannot use it."""
+    if not is_created(config.dataset, config.data_dir):
+        return None
+    data = open_dataset(config.dataset, config.data_dir, config.resolution, config.max_label_size)
+    check_labels(config, data)
+    check_levels(replace(config, resolution=data.resolution), data)
     return data
 
 

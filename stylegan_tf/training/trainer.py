@@ -15,7 +15,14 @@ from stylegan_tf.runtime.hosts import find_hosts
 from stylegan_tf.runtime.precision import use_precision
 from stylegan_tf.training.average import half_life_beta
 from stylegan_tf.training.checkpoint import Progress, load_newest
-from stylegan_tf.training.checks import check_generator, check_metric_ticks, check_minibatches, check_settings
+from stylegan_tf.training.checks import (
+    check_generator,
+    check_labels,
+    check_levels,
+    check_metric_ticks,
+    check_minibatches,
+    check_settings,
+)
 from stylegan_tf.training.diagnosis import DivergedError, diagnose
 from stylegan_tf.training.initialize import initialize
 from stylegan_tf.training.output import open_output
@@ -52,6 +59,7 @@ class Trainer:
             check_alike(self.strategy, self.hosts, {"the configuration": to_dict(config)})
             self.data = open_data(config, self.strategy, self.hosts)
             self.config = config = replace(config, resolution=self.data.resolution)
+            check_labels(config, self.data)
             config.phase(0)  # refuses an impossible schedule
             shuffle_window(self.data, config.shuffle_megabytes)  # refuses one that holds no image
             self.models = build_models(config, self.strategy, self.data)
@@ -66,6 +74,7 @@ class Trainer:
                 self.remarks += [f"{path} is damaged ({reason}); going on from {used}." for path, reason in damaged]
             elif config.init_from:
                 self.remarks += initialize(self.models, config.init_from)
+            check_levels(config, self.data, self.progress.images_seen)
             found = {"the number of images": self.data.num_images, "the images seen": self.progress.images_seen}
             check_alike(self.strategy, self.hosts, found)
         self.metrics = {name: metrics[name] for name in config.metrics}
