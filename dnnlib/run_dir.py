@@ -1,7 +1,82 @@
 """Numbered run folders: results/00012-ffhq-f-8gpu."""
 
+import contextlib
+import fcntl
+import os
 import re
+import socket
 from pathlib import Path
+
+LOCK = ".lock"
+
+
+class RunLock:
+    """The right to write in a run's folder, which one process at a time has; a context manager.
+
+    The kernel keeps it, and gives it back when the process ends, however that is. The file says who has it.
+
+    Args:
+        run_dir: Folder of the run.
+
+    Attributes:
+        remark: Why two processes would not be kept apart, where the file system has no locks; else None.
+
+    Raises:
+        BlockingIOError: Another process has it; the message says which.
+        OSError: The folder cannot be written to.
+    """
+
+    def __init__(self, run_dir):
+        self.remark = self.file = None
+        file = os.open(Path(run_dir) / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(file, 1000).decode(errors="replace") or "another process"
+            os.close(file)
+            raise BlockingIOError(
+                f"{run_dir} is being written by {owner}. Wait until that has ended, or stop it first."
+            ) from None
+        except OSError as error:
+            self.remark = (
+                f"{run_dir} cannot be locked ({error.strerror}): see to it that no other process writes there."
+            )
+        self.file = file
+        with contextlib.suppress(OSError):  # a full disk
+            os.ftruncate(file, 0)
+            os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())
+
+    def release(self):
+        """Gives it back."""
+        if self.file is not None:
+            os.close(self.file)
+            self.file = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.release()
+
+    def __del__(self):
+        self.release()
+
+
+def is_locked(run_dir):
+    """Whether a process writes in a run's folder."""
+    try:
+        file = os.open(Path(run_dir) / LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return False
 
 
 def create_run_dir(outdir, description):

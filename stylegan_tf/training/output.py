@@ -4,7 +4,7 @@ import contextlib
 import json
 
 from dnnlib.files import atomic_file
-from dnnlib.run_dir import create_run_dir
+from dnnlib.run_dir import RunLock, create_run_dir
 from stylegan_tf.recipes.settings import to_dict
 from stylegan_tf.training.checkpoint import save_checkpoint
 from stylegan_tf.training.disk import disk_use, remove_old_snapshots
@@ -16,7 +16,7 @@ from stylegan_tf.training.tracking import WandB
 
 
 @contextlib.contextmanager
-def open_output(chief, outdir, run_dir, config, data, models, metrics, progress, wandb=None):
+def open_output(chief, outdir, run_dir, config, data, models, metrics, progress, wandb=None, lock=None):
     """Yields the `RunOutput` of a run on the chief, and `NoOutput` on other hosts.
 
     Args:
@@ -26,6 +26,7 @@ def open_output(chief, outdir, run_dir, config, data, models, metrics, progress,
         config, data, models, metrics: See `RunOutput`.
         progress: Progress.
         wandb: Project of Weights & Biases that gets numbers and pictures as well, or None.
+        lock: RunLock of a run that is resumed.
     """
     if not chief:
         yield NoOutput()
@@ -33,9 +34,14 @@ def open_output(chief, outdir, run_dir, config, data, models, metrics, progress,
     new = run_dir is None
     if new:
         run_dir = create_run_dir(outdir, describe(config))
-    with atomic_file(run_dir / "config.json", durable=True) as temporary:
-        temporary.write_text(json.dumps(to_dict(config), indent=2) + "\n")
-    with Reporter(run_dir, config.total_kimg, progress.images_seen / 1000) as reporter:
+    with (
+        lock or RunLock(run_dir) as lock,
+        Reporter(run_dir, config.total_kimg, progress.images_seen / 1000) as reporter,
+    ):
+        with atomic_file(run_dir / "config.json", durable=True) as temporary:
+            temporary.write_text(json.dumps(to_dict(config), indent=2) + "\n")
+        if lock.remark:
+            reporter.line(lock.remark)
         if wandb:
             reporter.tracker = WandB(wandb, run_dir, to_dict(config), reporter.line)
         yield RunOutput(run_dir, new, config, data, models, metrics, reporter)

@@ -7,7 +7,7 @@ another number of GPUs or hosts give the same training up to rounding and random
 import json
 from pathlib import Path
 
-from dnnlib.run_dir import run_dirs
+from dnnlib.run_dir import is_locked, run_dirs
 from stylegan_tf.recipes.settings import SETTINGS, TrainingConfig, from_dict, override, to_dict
 from stylegan_tf.training.checkpoint import checkpoints
 
@@ -49,7 +49,8 @@ def resumed_config(run_dir, preset, changes):
 def find_same_run(outdir, config):
     """The newest run with this configuration, but for what is `RESUMABLE`, that holds a checkpoint; None if none does.
 
-    A finished run is found as well; whatever cannot be read is passed over.
+    A finished run is found as well, and one that a process is training but has not saved; whatever cannot be read is
+    passed over.
 
     Args:
         outdir: Folder of numbered runs, which need not exist.
@@ -63,7 +64,7 @@ def find_same_run(outdir, config):
             continue
         if config.resolution is None:
             stored["resolution"] = None
-        if not differences(stored, wanted) and checkpoints(run_dir):
+        if not differences(stored, wanted) and (checkpoints(run_dir) or is_locked(run_dir)):
             return run_dir
     return None
 

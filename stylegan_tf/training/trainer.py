@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from datasets.errors import DatasetError
 from datasets.pipeline import shuffle_window
+from dnnlib.run_dir import RunLock
 from stylegan_tf.recipes.settings import to_dict
 from stylegan_tf.runtime.agreement import agree, check_alike, watch
 from stylegan_tf.runtime.devices import make_strategy
@@ -69,7 +70,10 @@ class Trainer:
             self.totals = tf.Variable(tf.zeros(len(statistics_of(self.parts))), trainable=False)  # of this tick's steps
             self.progress = Progress()
             self.run_dir = run_dir
+            self.lock = None
             if run_dir is not None:
+                # Before the checkpoint is chosen, as another process may be writing the next one.
+                self.lock = RunLock(run_dir) if self.hosts.chief else None
                 self.progress, used, damaged = load_newest(run_dir, self.variables())
                 self.remarks += [f"{path} is damaged ({reason}); going on from {used}." for path, reason in damaged]
             elif config.init_from:
@@ -101,7 +105,7 @@ class Trainer:
             DivergedError: Updates are no longer finite.
             HostLost: Another host has died.
         """
-        contents = self.config, self.data, self.models, self.metrics, self.progress, self.wandb
+        contents = self.config, self.data, self.models, self.metrics, self.progress, self.wandb, self.lock
         with (
             self.stop,
             watch(self.hosts),
