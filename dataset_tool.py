@@ -17,11 +17,12 @@ from datasets.convert import create_dataset, plan_dataset
 from datasets.digits import digits
 from datasets.pyramid import ENCODINGS, describe_shape
 from datasets.records import is_url
-from dnnlib.cli import Group, UserPath, one_line_errors
+from dnnlib.cli import SEED, Group, UserPath, Whole, one_line_errors
 from dnnlib.files import check_new_folder
 
 MAX_SKIPPED = 20
 MAX_LABEL_NAMES = 5
+MOST_SIDE = 2**14  # of images, in pixels
 OUT_HELP = "OUT is the folder to create: data/NAME, to be used as run_training.py --dataset=NAME."
 
 
@@ -72,7 +73,7 @@ def check_png(context, parameter, path):
 
 OUT = click.argument("out", type=UserPath(), callback=check_local)
 WORKERS = click.option(
-    "--workers", type=click.IntRange(min=1), help="Processes that work side by side.  [default: one a core]"
+    "--workers", type=Whole(1, 1024), help="Processes that work side by side.  [default: one a core]"
 )
 ON_ERROR = click.option(
     "--on-error",
@@ -82,15 +83,15 @@ ON_ERROR = click.option(
 )
 BACKGROUND = click.option("--background", help="Colour to lay under transparent pixels: white.  [default: refuse them]")
 CREATE_OPTIONS = (
-    click.option("--max-images", type=click.IntRange(min=1), help="Take so many of the first images.  [default: all]"),
+    click.option("--max-images", type=Whole(1), help="Take so many of the first images.  [default: all]"),
     click.option(
         "--encoding",
         type=click.Choice(ENCODINGS),
         default="raw",
         help="raw is the original's format; png and jpeg take less disk and more time to read.",
     ),
-    click.option("--quality", type=click.IntRange(1, 100), default=95, help="Quality of --encoding=jpeg."),
-    click.option("--shards", type=click.IntRange(min=1), default=1, help="Files that each resolution is spread over."),
+    click.option("--quality", type=Whole(1, 100), default=95, help="Quality of --encoding=jpeg."),
+    click.option("--shards", type=Whole(1, 99_999), default=1, help="Files that each resolution is spread over."),
     WORKERS,
     ON_ERROR,
     click.option("--dry-run", is_flag=True, help="Check the source, say what would be made, and stop."),
@@ -176,7 +177,7 @@ DATABASE = click.argument("database", type=UserPath())
 FOLDER = click.argument("folder", type=UserPath())
 PATH = click.argument("path", type=UserPath())
 FILE = UserPath(exists=True, dir_okay=False)
-SIDE = {"type": click.IntRange(min=4), "callback": check_power_of_two}
+SIDE = {"type": Whole(4, MOST_SIDE), "callback": check_power_of_two}
 
 
 @create_command(
@@ -264,7 +265,7 @@ def create_lsun(database, resolution):
 @create_command(
     DATABASE,
     click.option("--width", **SIDE, default=512, help="Width of the images, and side of the squares."),
-    click.option("--height", type=click.IntRange(min=4), default=384, help="Height of the images between the bars."),
+    click.option("--height", type=Whole(4, MOST_SIDE), default=384, help="Height of the images between the bars."),
     shuffle=False,
 )
 def create_lsun_wide(database, width, height):
@@ -286,8 +287,8 @@ def create_mnist(folder):
 
 @create_command(
     FOLDER,
-    click.option("--num-images", type=click.IntRange(min=1), default=1_000_000, help="Images to compose."),
-    click.option("--seed", type=click.IntRange(min=0), default=123, help="Seed of the composition."),
+    click.option("--num-images", type=Whole(1, 10**8), default=1_000_000, help="Images to compose."),
+    click.option("--seed", type=SEED, default=123, help="Seed of the composition."),
 )
 def create_mnistrgb(folder, num_images, seed):
     """From MNIST: random digits as red, green and blue.
@@ -346,8 +347,8 @@ def create_digits():
 @OUT
 @click.argument("pictures", type=UserPath())
 @click.argument("landmarks", type=FILE)
-@click.option("--output-size", type=click.IntRange(min=4), default=1024, help="Side of the aligned faces.")
-@click.option("--transform-size", type=click.IntRange(min=4), default=4096, help="Side at which they are sampled.")
+@click.option("--output-size", type=Whole(4, MOST_SIDE), default=1024, help="Side of the aligned faces.")
+@click.option("--transform-size", type=Whole(4, MOST_SIDE), default=4096, help="Side at which they are sampled.")
 @BACKGROUND
 @WORKERS
 @ON_ERROR
@@ -409,8 +410,8 @@ def verify(dataset):
 @command
 @DATASET
 @OUT
-@click.option("--resolution", type=click.IntRange(min=4), help="Resolution to take.  [default: the largest]")
-@click.option("--max-images", type=click.IntRange(min=1), help="Take so many of the first images.  [default: all]")
+@click.option("--resolution", type=Whole(4, MOST_SIDE), help="Resolution to take.  [default: the largest]")
+@click.option("--max-images", type=Whole(1), help="Take so many of the first images.  [default: all]")
 def extract(dataset, out, resolution, max_images):
     """Write a data set's images as PNG files.
 
@@ -443,7 +444,7 @@ def compare(first, second):
 @click.option(
     "--output", type=UserPath(dir_okay=False), callback=check_png, default="preview.png", help="File to write."
 )
-@click.option("--resolution", type=click.IntRange(min=4), help="Resolution to show.  [default: the largest up to 128]")
+@click.option("--resolution", type=Whole(4, MOST_SIDE), help="Resolution to show.  [default: the largest up to 128]")
 def preview(dataset, output, resolution):
     """Draw a contact sheet of the first images.
 
@@ -456,7 +457,7 @@ def preview(dataset, output, resolution):
 @command
 @DATASET
 @OUT
-@click.option("--shards", type=click.IntRange(min=1), required=True, help="Files of each resolution; 1 joins them.")
+@click.option("--shards", type=Whole(1, 99_999), required=True, help="Files of each resolution; 1 joins them.")
 def shard(dataset, out, shards):
     """Copy a data set into more or fewer files.
 

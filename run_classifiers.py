@@ -7,7 +7,7 @@ import click
 
 import dnnlib.quiet_tensorflow  # noqa: F401
 from datasets.opening import is_created, open_dataset, split_path
-from dnnlib.cli import Command, UserPath, one_line_errors
+from dnnlib.cli import MINIBATCH, NUM_GPUS, SEED, Command, Finite, UserPath, one_line_errors
 from metrics.attribute_classifier import classifiers_folder
 from metrics.classifier_data import make_jobs
 from metrics.classifier_training import settings_of, train_classifiers
@@ -27,16 +27,14 @@ def parse_attributes(ctx, param, value):
     "--attributes", metavar="A,B,...", callback=parse_attributes, help="Attributes to classify.  [default: all]"
 )
 @click.option("--shared-trunk", is_flag=True, help="One network for all attributes: faster, ours and not the paper's.")
-@click.option(
-    "--num-gpus", type=click.IntRange(min=0), help="GPUs, one classifier on each; 0 for the CPU.  [default: all]"
-)
-@click.option("--minibatch", type=click.IntRange(min=1), help="Images in a minibatch.  [default: the data set's]")
+@click.option("--num-gpus", type=NUM_GPUS, help="GPUs, one classifier on each; 0 for the CPU.  [default: all]")
+@click.option("--minibatch", type=MINIBATCH, help="Images in a minibatch.  [default: the data set's]")
 @click.option(
     "--total-kimg",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(0, 1e9, least_open=True),
     help="Training images of each classifier, in thousands.  [default: the data set's]",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of everything random.  [default: 0]")
+@click.option("--seed", type=SEED, help="Seed of everything random.  [default: 0]")
 @click.option("--mirror/--no-mirror", default=None, help="Mirror half of the images.  [default: the data set's]")
 @click.option("--dry-run", is_flag=True, help="Print the resolved settings and stop.")
 @one_line_errors

@@ -5,7 +5,7 @@ import json
 import click
 
 import dnnlib.quiet_tensorflow  # noqa: F401
-from dnnlib.cli import INTERRUPTED, Command, UserPath, one_line_errors
+from dnnlib.cli import INTERRUPTED, MINIBATCH, NUM_GPUS, SEED, Command, Finite, UserPath, Whole, one_line_errors
 from metrics import METRICS
 from metrics.evaluate import PAPER, evaluate, resolve
 from metrics.options import CROPS, DEGENERATE, SVMS
@@ -35,17 +35,15 @@ from stylegan_tf.runtime.devices import count_gpus
 @click.option("--all-snapshots", is_flag=True, help="Measure every snapshot of the run.")
 @click.option("--dataset", help="Data set: a folder in --data-dir, or its path.  [default: the run's]")
 @click.option("--data-dir", type=UserPath(), help="Folder of data sets.  [default: the run's, or data]")
-@click.option("--num-gpus", type=click.IntRange(min=0), help="GPUs to use; 0 for the CPU.  [default: all there are]")
-@click.option(
-    "--minibatch", type=click.IntRange(min=1), help="Images at a time on each GPU.  [default: by the resolution]"
-)
-@click.option("--num-samples", type=click.IntRange(min=2), help="Generated images.  [default: the metric's]")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of everything random.  [default: 0]")
+@click.option("--num-gpus", type=NUM_GPUS, help="GPUs to use; 0 for the CPU.  [default: all there are]")
+@click.option("--minibatch", type=MINIBATCH, help="Images at a time on each GPU.  [default: by the resolution]")
+@click.option("--num-samples", type=Whole(2, 10**8), help="Generated images.  [default: the metric's]")
+@click.option("--seed", type=SEED, help="Seed of everything random.  [default: 0]")
 @click.option("--mirror/--no-mirror", default=None, help="Mirror half of the real images.  [default: the run's]")
 @click.option(
     "--crop", type=click.Choice(CROPS), help="Path lengths: of the face only.  [default: face for ffhq and celebahq]"
 )
-@click.option("--truncation-psi", type=float, help="Truncate the images that are compared with real ones.")
+@click.option("--truncation-psi", type=Finite(), help="Truncate the images that are compared with real ones.")
 @click.option("--svm", type=click.Choice(SVMS), help="Solver of linear separability.  [default: primal]")
 @click.option(
     "--degenerate",

@@ -1,7 +1,7 @@
 """Trains a StyleGAN: python run_training.py --dataset=ffhq --num-gpus=8"""
 
 import json
-import math
+import re
 from functools import partial
 
 import click
@@ -9,7 +9,7 @@ import click
 import dnnlib.quiet_tensorflow  # noqa: F401
 from datasets.errors import DatasetError
 from datasets.opening import split_path
-from dnnlib.cli import Command, UserPath, fail
+from dnnlib.cli import MINIBATCH, Command, Finite, UserPath, Whole, fail, one_line_errors
 from dnnlib.run_dir import find_run_dir
 from metrics import METRICS
 from metrics.evaluate import check_metrics, check_real_images
@@ -35,7 +35,7 @@ def parse_profile(ctx, param, value):
     if value is None:
         return None
     start, _, steps = value.partition(":")
-    if not (start.isdigit() and steps.isdigit() and int(steps)):
+    if not (re.fullmatch("[0-9]{1,12}", start) and re.fullmatch("[0-9]{1,12}", steps) and int(steps)):
         raise click.BadParameter(f"it has the form START:STEPS, such as 20:5; received {value!r}.")
     return int(start), int(steps)
 
@@ -64,9 +64,9 @@ def click_type(setting):
     if isinstance(allowed, Choices):
         return click.Choice(allowed)
     if isinstance(allowed, Range):
-        kind = click.IntRange if setting.kind in (int, int | None) else click.FloatRange
-        most = None if allowed.most == math.inf else allowed.most
-        return kind(allowed.least, most, min_open=allowed.excluded == allowed.least)
+        if setting.kind in (int, int | None):
+            return Whole(allowed.least, allowed.most)
+        return Finite(allowed.least, allowed.most, least_open=allowed.excluded == allowed.least)
     if setting.path:
         return UserPath()
     return {bool: bool, bool | None: bool, int | None: int}.get(setting.kind, str)
@@ -95,10 +95,10 @@ def click_type(setting):
 @setting_option("--num-gpus", default="all there are")
 @click.option(
     "--minibatch",
-    type=click.IntRange(min=1),
+    type=MINIBATCH,
     help="Images in a minibatch over all GPUs, at every resolution.  [default: the paper's, by resolution]",
 )
-@click.option("--max-minibatch-per-gpu", type=click.IntRange(min=1), help="Most images that a GPU gets of a minibatch.")
+@click.option("--max-minibatch-per-gpu", type=MINIBATCH, help="Most images that a GPU gets of a minibatch.")
 @setting_option("--accumulate")
 @setting_option("--precision")
 @setting_option("--xla/--no-xla")
@@ -123,6 +123,7 @@ def click_type(setting):
     help="Any other setting, such as schedule.lod_training_kimg=300; docs/settings.md has them all. Repeatable.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the configuration, the paper's FID, the disk it takes, and stop.")
+@one_line_errors
 def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb, **options):
     """Train a StyleGAN.
 

@@ -7,12 +7,13 @@ import os
 import tensorflow as tf
 from tqdm import tqdm
 
+from datasets.errors import DatasetError
 from datasets.manifest import find_manifests
 from datasets.pool import thread_map
 from datasets.pyramid import encode
 from datasets.tfrecords import MultiResolutionDataset
 from dnnlib.files import new_folder
-from dnnlib.image_files import image_grid, save_image
+from dnnlib.image_files import image_grid, read_text, save_image
 
 _MAX_LABEL_LINES = 20
 _FOLDER_IMAGES = 1000
@@ -133,11 +134,13 @@ def preview(folder, path, resolution=None, columns=None, rows=None):
     Raises:
         DatasetError: The data set cannot be opened, has no such level, or a record is damaged.
     """
+    if os.path.lexists(path) and "contact sheet" not in read_text(path):
+        raise DatasetError(f"{path} is there, and is no contact sheet; remove it, or choose another --output.")
     dataset = MultiResolutionDataset(folder)
     if resolution is None:
         resolution = max(side for side in dataset.resolutions if side <= max(_SHEET_CELL, dataset.resolutions[0]))
     columns = columns or max(1, _SHEET_WIDTH // resolution)
     rows = rows or max(1, _SHEET_HEIGHT // resolution)
     images = dataset.read_images(resolution, range(min(columns * rows, dataset.num_images)))
-    save_image(path, image_grid(images, min(columns, len(images))))
+    save_image(path, image_grid(images, min(columns, len(images))), {"contact sheet": os.path.abspath(folder)})
     return len(images)

@@ -4,6 +4,7 @@ import functools
 import math
 import os
 import re
+import sys
 
 import click
 
@@ -92,14 +93,35 @@ class Seeds(click.ParamType):
         return [seed for part in ranges for seed in part]
 
 
-class Finite(click.types.FloatParamType):
-    """A number that is not NaN or infinite."""
+class Finite(click.FloatRange):
+    """A number that is neither NaN nor infinite, and in a range: by default one in which sums and squares stay finite
+    in all formats of numbers.
+
+    Args:
+        least, most: Ends of the range.
+        least_open: Whether it is without `least`.
+    """
+
+    def __init__(self, least=-1000.0, most=1000.0, least_open=False):
+        super().__init__(least, most, min_open=least_open)
 
     def convert(self, value, param, ctx):
-        number = super().convert(value, param, ctx)
+        number = click.FLOAT.convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value} is no finite number.", param, ctx)
-        return number
+        return super().convert(value, param, ctx)
+
+
+class Whole(click.IntRange):
+    """A whole number in a range, which ends at 2^31 - 1 unless something smaller or larger is written."""
+
+    def __init__(self, least, most=2**31 - 1):
+        super().__init__(least, most)
+
+
+SEED = Whole(0, 2**32 - 1)  # what NumPy's RandomState takes
+NUM_GPUS = Whole(0, 4096)
+MINIBATCH = Whole(1, 65536)
 
 
 class Numbers(click.ParamType):
@@ -146,8 +168,27 @@ def one_line_errors(function):
             fail(f"{error.filename} cannot be used: {error.strerror}. Give another path." if known else error)
         except ValueError as error:
             fail(error)
+        except Exception as error:
+            if not (reason := exhausted(error)):
+                raise
+            fail(reason)
 
     return run
+
+
+def exhausted(error):
+    """What to say of an error that means that the memory or the disk is full; None for any other."""
+    tensorflow = sys.modules.get("tensorflow")
+    if isinstance(error, MemoryError):
+        return (
+            f"The memory is exhausted ({error or 'no more is said'}); do less at a time, as with a smaller --minibatch."
+        )
+    if tensorflow is None or not isinstance(error, tensorflow.errors.ResourceExhaustedError):
+        return None
+    said = str(error.message).partition("\n")[0]
+    if "space" in said:
+        return f"A file cannot be written: {said}. Make room, or choose another place."
+    return f"The memory of a device is exhausted ({said}); do less at a time, as with a smaller --minibatch."
 
 
 def fail(error):

@@ -119,11 +119,16 @@ def new_folder(path):
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def check_new_file(path):
+    """Raises FileExistsError if PATH exists, also as a link that leads nowhere."""
+    if os.path.lexists(path):
+        raise FileExistsError(f"{path} already exists. Delete it or choose another name.")
+
+
 def check_new_folder(path):
     """Raises FileExistsError if PATH exists, or PATH.partial, which a killed process has left."""
     path = Path(path)
-    if path.exists():
-        raise FileExistsError(f"{path} already exists. Delete it or choose another name.")
+    check_new_file(path)
     if _partial(path).exists():
         raise FileExistsError(
             f"{_partial(path)} is left over from a command that was killed, or belongs to one still at work. "

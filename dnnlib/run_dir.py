@@ -101,7 +101,7 @@ def find_run_dir(outdir, run):
     if run != "" and Path(run).is_dir():  # Path("") is the current folder
         return Path(run)
     known = run_dirs(outdir)
-    chosen = [path for number, path in known if run == "latest" or (run.isdigit() and number == int(run))]
+    chosen = [path for number, path in known if run == "latest" or (run.isdecimal() and number == int(run))]
     if not chosen:
         raise FileNotFoundError(
             f"There is no run {run!r}: it is no folder, and {outdir} holds {len(known)} numbered runs. "

@@ -13,6 +13,7 @@ from datasets.tfrecords import MultiResolutionDataset
 from metrics.options import Options
 from metrics.rows import fill_rows, open_cache, remove_rows
 from metrics.samples import Samples
+from stylegan_tf.files.identity import network_hash
 from stylegan_tf.images import to_uint8
 from stylegan_tf.runtime.replicas import distributed, strategy_of
 
@@ -168,17 +169,6 @@ def check_images(finite, varied, first):
             f"The network is broken: samples {first} to {first + len(varied) - 1} are of one colour each; measure "
             "another snapshot."
         )
-
-
-def network_hash(generator):
-    """SHA-256 of a generator's class, arguments, variables and growth, hexadecimal: wherever it is stored."""
-    arguments = {name: value for name, value in generator.arguments.items() if name != "growth"}
-    facts = [type(generator).__name__, arguments, generator.growth or (generator.resolution, 1.0)]
-    hashed = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
-    for variable in generator.variables:
-        hashed.update(variable.path.partition("/")[2].encode())
-        hashed.update(np.ascontiguousarray(variable.numpy()).tobytes())
-    return hashed.hexdigest()
 
 
 def digest(facts):

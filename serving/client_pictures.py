@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from dnnlib.cli import Command, Finite, Seeds, UserPath, one_line_errors, options
+from dnnlib.cli import MINIBATCH, SEED, Command, Finite, Seeds, UserPath, Whole, one_line_errors, options
 from dnnlib.files import atomic_file
 
 SIGNATURE = "png_from_seeds"
@@ -28,11 +28,11 @@ def server_options(default_host):
         click.option("--model", default="stylegan", metavar="NAME", help="The model's name on the server."),
         click.option(
             "--timeout",
-            type=click.FloatRange(min=0, min_open=True),
+            type=Finite(0, 1e6, least_open=True),
             default=60.0,
             help="Seconds to wait for an answer.",
         ),
-        click.option("--class", "label", type=click.IntRange(min=0), help="Class, for a conditional network."),
+        click.option("--class", "label", type=Whole(0), help="Class, for a conditional network."),
     )
 
 
@@ -43,13 +43,11 @@ def picture_options(function):
         click.option("--truncation-psi", type=Finite(), default=0.7, help="Strength of truncation; 1: none."),
         click.option(
             "--noise-seed",
-            type=click.IntRange(0, 2**32 - 1),
+            type=SEED,
             help="Fresh noise of this seed.  [default: the stored noise]",
         ),
-        click.option("--batch", type=click.IntRange(min=1), default=8, help="Pictures in one request."),
-        click.option(
-            "--max-images", type=click.IntRange(min=1), default=10_000, help="Refuse to ask for more pictures."
-        ),
+        click.option("--batch", type=MINIBATCH, default=8, help="Pictures in one request."),
+        click.option("--max-images", type=Whole(1), default=10_000, help="Refuse to ask for more pictures."),
         click.option("--outdir", type=UserPath(), default="served", metavar="DIR", help="Folder of the pictures."),
     )(function)
 
@@ -106,14 +104,21 @@ def save_pictures(ask, seeds, outdir, batch, max_images, **settings):
         )
     folder = Path(outdir)
     folder.mkdir(parents=True, exist_ok=True)
+    replaced = sum((folder / file_name(seed)).exists() for seed in set(seeds))
     with tqdm(total=len(seeds), unit="img", disable=None) as progress:
         for start in range(0, len(seeds), batch):
             wanted = seeds[start : start + batch]
             for seed, png in zip(wanted, ask_for_pngs(ask, picture_inputs(wanted, **settings)), strict=True):
-                with atomic_file(folder / f"seed{seed:04d}.png") as path:
+                with atomic_file(folder / file_name(seed)) as path:
                     path.write_bytes(png)
             progress.update(len(wanted))
-    click.echo(f"Pictures written to {folder}: {len(seeds)}")
+    instead = f", {replaced} of them in the place of older ones" if replaced else ""
+    click.echo(f"Pictures written to {folder}: {len(seeds)}{instead}")
+
+
+def file_name(seed):
+    """Name of a seed's file."""
+    return f"seed{seed:04d}.png"
 
 
 def ask_for_pngs(ask, inputs):

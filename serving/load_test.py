@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 import click
 import numpy as np
 
-from dnnlib.cli import Command, one_line_errors
+from dnnlib.cli import MINIBATCH, Command, Finite, Whole, one_line_errors
 from serving import grpc_client, rest_client
 from serving.client_pictures import ask_for_pngs, picture_inputs, server_options
 
@@ -86,17 +86,17 @@ def measure(ask, concurrency, batch, seconds, **settings):
 @click.option("--protocol", type=click.Choice([*CLIENTS]), default="grpc", help="How to ask.")
 @server_options(None)
 @click.option(
-    "--concurrency", type=click.IntRange(1, 1024), multiple=True, default=(1, 8), help="Clients at a time; repeatable."
+    "--concurrency", type=Whole(1, 1024), multiple=True, default=(1, 8), help="Clients at a time; repeatable."
 )
 @click.option(
     "--batch",
     "batches",
-    type=click.IntRange(min=1),
+    type=MINIBATCH,
     multiple=True,
     default=(1, 8),
     help="Pictures a request; repeatable.",
 )
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=10.0, help="Time for each line.")
+@click.option("--seconds", type=Finite(0, 1e6, least_open=True), default=10.0, help="Time for each line.")
 @one_line_errors
 def main(protocol, host, model, timeout, label, concurrency, batches, seconds):
     """Measure the latency and throughput of a server that makes pictures."""

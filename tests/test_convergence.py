@@ -126,6 +126,23 @@ def test_runs_of_the_same_name_are_told_apart_by_their_path(tmp_path):
     assert [row[0] for row in table(tmp_path / "out.csv")[1:]] == [str(run) for run in runs]
 
 
+def test_the_figure_is_redrawn_of_the_same_runs_only(tmp_path):
+    first, second = (make_run(tmp_path / name, {20: {"fid50k": 9.0}}) for name in "ab")
+    path = tmp_path / "out.png"
+    write_convergence([first], path)
+    measured(first, 40, fid50k=8.0)
+    write_convergence([first], path)
+    assert len(table(path.with_suffix(".csv"))) == 3
+    before = path.read_bytes()
+    for runs in ([second], [first, second]):
+        with pytest.raises(ValueError, match=f"{path}, or the .csv beside it, is there and does not show these runs"):
+            write_convergence(runs, path)
+    assert path.read_bytes() == before
+    path.unlink()
+    with pytest.raises(ValueError, match="does not show these runs"):
+        write_convergence([first], path)
+
+
 def test_what_counts(tmp_path):
     run = make_run(tmp_path / "run", {20: {"fid50k": 9.0}, 40: {"fid50k": math.inf}, 60: {"fid50k": 3.0}})
     measured(run, 60, fid50k=3.5)  # in the place of the one in training

@@ -314,8 +314,11 @@ def test_figures_that_a_network_can_show(sampler, tmp_path, monkeypatch):
     # What is there is neither made again nor replaced.
     monkeypatch.setattr(paper_figures, "save_image", None)
     assert dict(save_paper_figures(sampler, look, "faces", tmp_path / "faces")) == made
-    with pytest.raises(ValueError, match=r"is another image: its network is 'tiny'"):
-        list(save_paper_figures(sampler, Look("other"), "faces", tmp_path / "faces"))
+    assert dict(save_paper_figures(sampler, Look("renamed"), "faces", tmp_path / "faces")) == made
+    with pytest.raises(ValueError, match=r"is another image: it was made by another network, tiny \(hash"):
+        list(save_paper_figures(Sampler(tiny_generator(seed=1)), look, "faces", tmp_path / "faces"))
+    with pytest.raises(ValueError, match=r"is another image: its precision is 'fp32', not 'bf16'"):
+        list(save_paper_figures(sampler, look._replace(precision="bf16"), "faces", tmp_path / "faces"))
 
 
 def test_no_figure_of_a_set(sampler, tmp_path):

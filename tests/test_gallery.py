@@ -8,6 +8,7 @@ from PIL import Image
 from tiny_generators import tiny_generator
 
 from dnnlib.image_files import read_text, save_image
+from stylegan_tf.files.identity import network_hash
 from stylegan_tf.pictures import gallery
 from stylegan_tf.pictures.gallery import Look, write_images
 from stylegan_tf.pictures.sampler import Sampler, latents
@@ -39,6 +40,8 @@ def test_images(sampler, tmp_path):
         assert np.abs(pixels(folder / name).astype(int) - image).max() <= 1
     assert read_text(folder / names[2]) == {
         "network": "tiny.keras",
+        "network sha256": network_hash(sampler.generator),
+        "precision": "fp32",
         "seed": "12345",
         "truncation psi": "0.5 on the first 3 layers",
         "noise": "fixed",
@@ -62,7 +65,7 @@ def test_the_same_again(sampler, tmp_path):
         assert np.abs(image.astype(int) - pixels(tmp_path / "at once" / name)).max() <= 1
 
 
-@pytest.mark.parametrize("change", [{"psi": 0.7}, {"cutoff": 2}, {"noise": "off"}, {"network": "other.keras"}])
+@pytest.mark.parametrize("change", [{"psi": 0.7}, {"cutoff": 2}, {"noise": "off"}, {"precision": "bf16"}])
 def test_another_look_is_not_overwritten(sampler, tmp_path, change):
     write_images(sampler, LOOK, [1], tmp_path)
     before = modified(tmp_path)
@@ -70,11 +73,30 @@ def test_another_look_is_not_overwritten(sampler, tmp_path, change):
         write_images(sampler, LOOK._replace(**change), [0, 1], tmp_path)
     assert modified(tmp_path) == before
     save_image(tmp_path / "seed0001.png", np.zeros((8, 8, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"seed0001\.png is another image: its network is None"):
+    with pytest.raises(ValueError, match=r"seed0001\.png is another image: .* another network, None \(which it has no"):
         write_images(sampler, LOOK, [1], tmp_path)
     (tmp_path / "seed0001.png").write_bytes(b"P6")
     with pytest.raises(ValueError, match=r"seed0001\.png is no readable PNG file"):
         write_images(sampler, LOOK, [1], tmp_path)
+
+
+def test_what_is_in_a_network_counts_and_not_its_name(sampler, tmp_path):
+    """A file of the same name may hold another network, and the same network may have another name."""
+    assert write_images(sampler, LOOK, [1], tmp_path) == 1
+    assert write_images(sampler, LOOK._replace(network="copy.keras"), [1, 2], tmp_path) == 1
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    other = Sampler(tiny_generator(seed=1), minibatch=2)
+    with pytest.raises(ValueError, match=r"was made by another network, tiny\.keras \(hash [0-9a-f]{8}, not"):
+        write_images(other, LOOK, [0, 1], tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["grid.png", "index.html"])
+def test_files_of_others_are_not_overwritten(sampler, tmp_path, name):
+    (tmp_path / name).write_bytes(b"my own")
+    with pytest.raises(ValueError, match=f"{name} would be overwritten, and was not made here"):
+        write_images(sampler, LOOK, [0], tmp_path)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"my own"]
 
 
 def test_random_noise_is_that_of_the_seed(sampler):
@@ -109,7 +131,7 @@ def test_big_grids_are_reduced(tmp_path, monkeypatch):
         image = np.full((16, 16, 1), 10 * seed, np.uint8)
         image[::2] += 2
         save_image(tmp_path / f"{seed}.png", image)
-    gallery.write_grid(tmp_path / "grid.png", [tmp_path / f"{seed}.png" for seed in range(5)], 16)
+    gallery.write_grid(tmp_path / "grid.png", [tmp_path / f"{seed}.png" for seed in range(5)], 16, {})
     # Three columns of 16 pixels would be 48.
     grid = pixels(tmp_path / "grid.png")
     assert grid.shape == (8, 12)

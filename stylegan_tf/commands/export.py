@@ -7,7 +7,8 @@ import click
 from click.core import ParameterSource
 
 import dnnlib.quiet_tensorflow  # noqa: F401
-from dnnlib.cli import Command, UserPath, one_line_errors
+from dnnlib.cli import MINIBATCH, Command, UserPath, Whole, one_line_errors
+from dnnlib.files import check_new_file
 from stylegan_tf.export.formats import export_keras, export_onnx, export_weights
 from stylegan_tf.export.model_card import network_facts
 from stylegan_tf.export.savedmodel import export_savedmodel, version_folder
@@ -34,11 +35,11 @@ FORMATS = ("savedmodel", *FILES)
 )
 @click.option("--format", "form", type=click.Choice(FORMATS), default="savedmodel", help="What to write.")
 @click.option(
-    "--version", type=click.IntRange(min=1), help="savedmodel: its number.  [default: one more than the newest]"
+    "--version", type=Whole(1, 2**63 - 1), help="savedmodel: its number.  [default: one more than the newest]"
 )
-@click.option("--max-batch", type=click.IntRange(min=1), default=32, help="savedmodel: most images of a request.")
+@click.option("--max-batch", type=MINIBATCH, default=32, help="savedmodel: most images of a request.")
 @click.option(
-    "--truncation-cutoff", type=click.IntRange(min=0), default=8, help="savedmodel, onnx: layers that psi truncates."
+    "--truncation-cutoff", type=Whole(0, 1000), default=8, help="savedmodel, onnx: layers that psi truncates."
 )
 @click.option("--cache-dir", type=UserPath(), default="cache", help="Folder of downloaded networks.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and stop.")
@@ -56,8 +57,7 @@ def main(context, network, output, form, version, max_batch, truncation_cutoff, 
             raise ValueError(f"--{name.replace('_', '-')} has no effect with --format={form}; leave it out.")
     target = find_targets(network, cache_dir=cache_dir)[-1]
     path = version_folder(output, version) if form == "savedmodel" else output
-    if path.exists():
-        raise FileExistsError(f"{path} already exists. Delete it or choose another name.")
+    check_new_file(path)
     facts = network_facts(target, network)
     if dry_run:
         click.echo(json.dumps({"format": form, "path": str(path), "network": facts}, indent=2))

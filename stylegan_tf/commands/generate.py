@@ -5,8 +5,21 @@ from pathlib import Path
 import click
 
 import dnnlib.quiet_tensorflow  # noqa: F401
-from dnnlib.cli import Finite, Group, Numbers, Seeds, UserPath, one_line_errors, options
-from dnnlib.videos import check_video
+from dnnlib.cli import (
+    MINIBATCH,
+    NUM_GPUS,
+    SEED,
+    Finite,
+    Group,
+    Numbers,
+    Seeds,
+    UserPath,
+    Whole,
+    one_line_errors,
+    options,
+)
+from dnnlib.files import check_new_file
+from dnnlib.videos import MOST_FPS, check_video
 from stylegan_tf.files.find import find_targets, load_generator
 from stylegan_tf.pictures.convergence import write_convergence
 from stylegan_tf.pictures.figures import noise_components, noise_detail, style_mixing, truncation, uncurated
@@ -34,12 +47,8 @@ network_options = options(
     click.option(
         "--network", type=UserPath(), required=True, metavar="NETWORK", help="Run, snapshot, .keras, .pkl, URL or name."
     ),
-    click.option(
-        "--num-gpus", type=click.IntRange(min=0), help="GPUs to use; 0 for the CPU.  [default: all there are]"
-    ),
-    click.option(
-        "--minibatch", type=click.IntRange(min=1), help="Images at a time on each GPU.  [default: by the size]"
-    ),
+    click.option("--num-gpus", type=NUM_GPUS, help="GPUs to use; 0 for the CPU.  [default: all there are]"),
+    click.option("--minibatch", type=MINIBATCH, help="Images at a time on each GPU.  [default: by the size]"),
     click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", help="What convolutions compute in."),
     click.option("--cache-dir", type=UserPath(), default="cache", help="Folder of downloaded networks."),
 )
@@ -50,29 +59,29 @@ psi_option = click.option(
     help="Strength of truncation; 1: none.  [default: 0.7; 1 for networks without styles]",
 )
 cutoff_option = click.option(
-    "--truncation-cutoff", "cutoff", type=click.IntRange(min=0), default=8, help="Layers that are truncated."
+    "--truncation-cutoff", "cutoff", type=Whole(0, 1000), default=8, help="Layers that are truncated."
 )
 noise_option = click.option("--noise", type=click.Choice(NOISES), default="fixed", help="Noise of the layers.")
 class_option = click.option(
-    "--class", "label", type=click.IntRange(min=0), help="Class, for conditional networks.  [default: each in turn]"
+    "--class", "label", type=Whole(0), help="Class, for conditional networks.  [default: each in turn]"
 )
 outdir_option = click.option("--outdir", type=UserPath(path_type=Path), required=True, help="Folder to write to.")
 
 
 def open_sampler(network, num_gpus, minibatch, precision, cache_dir):
-    """The Sampler of a user's options, and the name of its network."""
+    """The Sampler of a user's options, and the Look that says what it computes with."""
     target = find_targets(network, cache_dir=cache_dir)[-1]
     use_precision(precision)
     with make_strategy(count_gpus() if num_gpus is None else num_gpus, Hosts()).scope():
         generator = load_generator(target.path, dtype_policy(precision))
-    return Sampler(generator, minibatch), str(target.path)
+    return Sampler(generator, minibatch), Look(str(target.path), precision=precision)
 
 
-def make_look(sampler, network, psi=None, **look):
-    """The Look of a user's options; without a psi, the usual one of the paper's figures."""
+def make_look(sampler, look, psi=None, **changes):
+    """The Look of a user's options, made of that of `open_sampler`; without a psi, the usual one of the figures."""
     # Progressive GAN, and configurations without a mapping network, have no average worth going to.
     usual = 0.7 if sampler.num_layers > 1 else 1.0
-    return Look(network, usual if psi is None else psi, **look)
+    return look._replace(psi=usual if psi is None else psi, **changes)
 
 
 @main.command("images")
@@ -83,11 +92,12 @@ def make_look(sampler, network, psi=None, **look):
 def images(seeds, outdir, psi, cutoff, noise, label, **given):
     """Make an image a seed, and a page and a grid of them all.
 
-    Each PNG file carries its seed, psi and network as text. What is there is not made again, so an interrupted command
-    goes on when it is given again.
+    Each PNG file carries its seed, psi and network as text, with a hash of the network. What is there and was made by
+    the same network in the same way is not made again, so an interrupted command goes on when it is given again; any
+    other picture of that name is an error.
     """
-    sampler, network = open_sampler(**given)
-    look = make_look(sampler, network, psi, cutoff=cutoff, noise=noise, label=label)
+    sampler, look = open_sampler(**given)
+    look = make_look(sampler, look, psi, cutoff=cutoff, noise=noise, label=label)
     made = write_images(sampler, look, seeds, outdir)
     click.echo(f"{made} of {len(set(seeds))} images made; see {outdir / 'index.html'}.")
 
@@ -98,21 +108,21 @@ rows_option = click.option("--seeds", type=Seeds(), required=True, help="Such as
 def close_up_option(default):
     """--crop of verbs that show close-ups."""
     text = f"Close-up, in pixels.  [default: {default}]"
-    return click.option("--crop", type=Numbers(click.IntRange(min=0), 3), metavar="X,Y,SIZE", help=text)
+    return click.option("--crop", type=Numbers(Whole(0, 65536), 3), metavar="X,Y,SIZE", help=text)
 
 
-def save_figure(figure, outdir, given, **look):
+def save_figure(figure, outdir, given, **changes):
     """Writes a figure to OUTDIR/NAME.png.
 
     Args:
         figure: Figure.
         outdir: Path.
         given: Arguments of `open_sampler`.
-        **look: Those of `make_look`.
+        **changes: Those of `make_look`.
     """
-    sampler, network = open_sampler(**given)
+    sampler, look = open_sampler(**given)
     path = outdir / f"{figure.name}.png"
-    figure.save(path, sampler, make_look(sampler, network, **look))
+    figure.save(path, sampler, make_look(sampler, look, **changes))
     click.echo(path)
 
 
@@ -147,9 +157,7 @@ def make_style_mixing(rows, columns, styles, outdir, psi, cutoff, noise, label, 
     metavar="PSI,PSI,...",
     help="A column each; negative: the opposite of the seed's image.",
 )
-@click.option(
-    "--truncation-cutoff", "cutoff", type=click.IntRange(min=0), help="Layers that are truncated.  [default: all]"
-)
+@click.option("--truncation-cutoff", "cutoff", type=Whole(0, 1000), help="Layers that are truncated.  [default: all]")
 @click.option(
     "--psi-per-layer",
     type=Numbers(Finite()),
@@ -195,18 +203,18 @@ def make_noise_components(seeds, crop, outdir, psi, cutoff, label, **given):
 
 @main.command("uncurated")
 @network_options
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=5, help="Seed of all latents.")
-@click.option("--rows", type=click.IntRange(min=1), default=3, help="Images of full size, one above the other.")
+@click.option("--seed", type=SEED, default=5, help="Seed of all latents.")
+@click.option("--rows", type=Whole(1, 65536), default=3, help="Images of full size, one above the other.")
 @click.option(
     "--lods",
-    type=Numbers(click.IntRange(0, 10)),
+    type=Numbers(Whole(0, 10)),
     default="0,1,2,2,3,3",
     metavar="LOD,LOD,...",
     help="A column each, of images 2^lod times smaller.",
 )
 @click.option(
     "--crop",
-    type=Numbers(click.IntRange(min=0), 4),
+    type=Numbers(Whole(0, 65536), 4),
     metavar="X,Y,WIDTH,HEIGHT",
     help="Part of the images, in pixels.  [default: all]",
 )
@@ -235,8 +243,8 @@ def make_figures(name, outdir, label, **given):
     if name is None:
         target = find_targets(given["network"], cache_dir=given["cache_dir"])[-1]
         name = paper_set(target.config.dataset if target.config else target.path.name)
-    sampler, network = open_sampler(**given)
-    for path, reason in save_paper_figures(sampler, make_look(sampler, network, label=label), name, outdir):
+    sampler, look = open_sampler(**given)
+    for path, reason in save_paper_figures(sampler, make_look(sampler, look, label=label), name, outdir):
         click.echo(f"{path} is left out: {reason}" if reason else path)
 
 
@@ -250,17 +258,19 @@ def make_figures(name, outdir, label, **given):
     help="z: arcs between latents (slerp); w: lines between styles (lerp).",
 )
 @click.option("--loop/--no-loop", default=True, help="Go back from the last seed to the first.")
-@click.option("--seconds", type=Finite(), default=2, help="Time from one seed to the next.")
-@click.option("--fps", type=click.IntRange(min=1), default=30, help="Frames a second; of GIF files at most 50.")
+@click.option("--seconds", type=Finite(0, 1e6, least_open=True), default=2, help="Time from one seed to the next.")
+@click.option(
+    "--fps", type=Whole(1, max(MOST_FPS.values())), default=30, help="Frames a second; of GIF files at most 50."
+)
 @click.option(
     "--grid",
-    type=Numbers(click.IntRange(min=1), 2),
+    type=Numbers(Whole(1, 1000), 2),
     default="1,1",
     metavar="COLUMNS,ROWS",
     help="Several interpolations at once, which share the seeds out.",
 )
 @click.option(
-    "--scale", type=click.IntRange(min=1), help="Enlarge pixels to squares.  [default: so that sides have 256 pixels]"
+    "--scale", type=Whole(1, 8192), help="Enlarge pixels to squares.  [default: so that sides have 256 pixels]"
 )
 @click.option("--format", "suffix", type=click.Choice(["mp4", "gif"]), default="mp4", help="H.264, or GIF.")
 @options(psi_option, cutoff_option, noise_option, class_option, outdir_option)
@@ -270,12 +280,13 @@ def make_interpolation(
 ):
     """Make a video that goes from seed to seed.
 
-    With --noise=random, every frame has noise of its own.
+    With --noise=random, every frame has noise of its own. A video that is there is not overwritten.
     """
     path = outdir / f"interpolation.{suffix}"
     check_video(path, fps)
-    sampler, network = open_sampler(**given)
-    look = make_look(sampler, network, psi, cutoff=cutoff, noise=noise, label=label)
+    check_new_file(path)
+    sampler, look = open_sampler(**given)
+    look = make_look(sampler, look, psi, cutoff=cutoff, noise=noise, label=label)
     Interpolation(sampler, look, seeds, round(seconds * fps), space=space, loop=loop, grid=grid).save(path, fps, scale)
     click.echo(path)
 

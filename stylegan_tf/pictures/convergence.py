@@ -3,10 +3,12 @@
 import csv
 import json
 import math
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 from dnnlib.files import atomic_file
+from dnnlib.image_files import read_text
 from dnnlib.json_lines import read_records
 from dnnlib.optional import import_optional
 from stylegan_tf.recipes.schedule import level_of
@@ -43,9 +45,12 @@ def write_convergence(runs, path, metrics=()):
         metrics: Metrics to draw, as results are called: fid50k, ppl_wfull, ls_z, ...; all there are if empty.
 
     Raises:
-        ValueError: A folder is no run or has no metrics, a metric is none of theirs, or Matplotlib is missing.
+        ValueError: A folder is no run or has no metrics, a metric is none of theirs, or Matplotlib is missing; or there
+            are files at PATH that do not show the same runs.
     """
     path, folders = Path(path), [Path(run) for run in runs]
+    text = {"figure": "convergence", "runs": ", ".join(str(folder.resolve()) for folder in folders)}
+    check_redrawn(path, text)
     unique = len({folder.name for folder in folders}) == len(folders)
     read = [read_run(folder, folder.resolve().name if unique else str(folder)) for folder in folders]
     known = list(dict.fromkeys(metric for run in read for metric in run.results))
@@ -55,13 +60,24 @@ def write_convergence(runs, path, metrics=()):
     figure = draw(read, chosen)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
+        figure.savefig(temporary, format="png", dpi=150, metadata=text)
     with atomic_file(path.with_suffix(".csv")) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("run", "metric", "kimg", "value"))
         for run in read:
             for metric in chosen:
                 writer.writerows((run.name, metric, *point) for point in run.results.get(metric, {}).items())
+
+
+def check_redrawn(path, text):
+    """ValueError unless what is at PATH, and with .csv, was drawn of the same runs, and may be drawn again."""
+    if any(os.path.lexists(file) for file in (path, path.with_suffix(".csv"))):
+        found = read_text(path) if path.is_file() else {}
+        if any(found.get(keyword) != value for keyword, value in text.items()):
+            raise ValueError(
+                f"{path}, or the .csv beside it, is there and does not show these runs "
+                f"({found.get('runs', 'unknown')}); choose another --outdir, or remove both."
+            )
 
 
 def read_run(folder, name):

@@ -2,6 +2,7 @@
 
 import html
 import math
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,9 @@ from stylegan_tf.pictures.sampler import latents
 
 # The longest side of grid.png in pixels, for which images are reduced.
 _GRID = 4096
+# What says in a PNG file which network has made it.
+HASH = "network sha256"
+_PAGE_MARK = '<meta name="generator" content="stylegan_tf gallery">'
 
 
 class Look(NamedTuple):
@@ -26,6 +30,7 @@ class Look(NamedTuple):
         psi, cutoff: Truncation: its strength, 1 for none, and the number of layers that are truncated.
         noise: One of `sampling.NOISES`; with "random" an image's noise is that of its seed.
         label: Class of conditional networks; None: seeds take turns through the classes.
+        precision: What the convolutions compute in.
     """
 
     network: str
@@ -33,6 +38,7 @@ class Look(NamedTuple):
     cutoff: int = 8
     noise: str = "fixed"
     label: int | None = None
+    precision: str = "fp32"
 
     def check(self, sampler):
         """ValueError if the class is none of the generator's."""
@@ -60,10 +66,13 @@ class Look(NamedTuple):
         """Images of seeds, uint8 [N, R, R, C]."""
         return sampler.synthesis(self.styles(sampler, seeds), self.noise, seeds)
 
+    def origin(self, sampler):
+        """The text chunks that say which network has made a picture: its name, and what it is known by."""
+        return {"network": self.network, HASH: sampler.network_hash, "precision": self.precision}
+
     def text(self, sampler, seed):
         """The text chunks of a seed's PNG file."""
-        text = {
-            "network": self.network,
+        text = self.origin(sampler) | {
             "seed": str(seed),
             "truncation psi": f"{self.psi:g} on the first {self.cutoff} layers",
             "noise": self.noise,
@@ -90,6 +99,8 @@ def write_images(sampler, look, seeds, outdir):
     """
     look.check(sampler)
     seeds = list(dict.fromkeys(seeds))
+    check_ours(outdir / "index.html", _PAGE_MARK.encode())
+    check_ours(outdir / "grid.png", HASH.encode())
     missing = [seed for seed in seeds if not is_there(outdir / file_name(seed), look.text(sampler, seed))]
     outdir.mkdir(parents=True, exist_ok=True)
     progress = tqdm(total=len(seeds), initial=len(seeds) - len(missing), unit="image", disable=None)
@@ -108,7 +119,8 @@ def write_images(sampler, look, seeds, outdir):
             progress.update(len(batch))
         for task in saving:
             task.result()
-    write_grid(outdir / "grid.png", [outdir / file_name(seed) for seed in seeds], sampler.resolution)
+    files = [outdir / file_name(seed) for seed in seeds]
+    write_grid(outdir / "grid.png", files, sampler.resolution, look.origin(sampler))
     write_page(outdir / "index.html", look, seeds)
     return len(missing)
 
@@ -119,21 +131,32 @@ def file_name(seed):
 
 
 def is_there(path, text):
-    """Whether an image has been written; ValueError if it is another one than `text` says."""
-    if not path.exists():
+    """Whether an image has been written; ValueError if it is another one than `text` says.
+
+    What the network's file is called does not matter, but what is in it.
+    """
+    if not os.path.lexists(path):
         return False
     found = read_text(path)
     for keyword, value in text.items():
-        if found.get(keyword) != value:
-            raise ValueError(
-                f"{path} is another image: its {keyword} is {found.get(keyword)!r}, not {value!r}; choose another "
-                "--outdir, or remove it."
-            )
+        if keyword != "network" and found.get(keyword) != value:
+            if keyword == HASH:
+                known = f"hash {found[HASH][:8]}, not {value[:8]}" if HASH in found else "which it has no hash of"
+                what = f"it was made by another network, {found.get('network')} ({known})"
+            else:
+                what = f"its {keyword} is {found.get(keyword)!r}, not {value!r}"
+            raise ValueError(f"{path} is another image: {what}; choose another --outdir, or remove it.")
     return True
 
 
-def write_grid(path, files, resolution):
-    """Writes the images of files of R x R pixels in one, as they are or, if they are many, reduced."""
+def check_ours(path, mark):
+    """ValueError if there is a file without the mark, bytes, that is in what is written in its place."""
+    if os.path.lexists(path) and (not path.is_file() or mark not in path.read_bytes()):
+        raise ValueError(f"{path} would be overwritten, and was not made here; choose another --outdir, or remove it.")
+
+
+def write_grid(path, files, resolution, text):
+    """Writes the images of files of R x R pixels in one, as they are or, if they are many, reduced; with `text`."""
     columns = math.ceil(math.sqrt(len(files)))
     shrink = 1
     while columns * (resolution // shrink) > _GRID and shrink < resolution:
@@ -145,7 +168,7 @@ def write_grid(path, files, resolution):
             if grid is None:
                 grid = Image.new(image.mode, (columns * side, rows * side))
             grid.paste(image.reduce(shrink), (i % columns * side, i // columns * side))
-    save_image(path, np.asarray(grid))
+    save_image(path, np.asarray(grid), text)
 
 
 def write_page(path, look, seeds):
@@ -158,6 +181,7 @@ def write_page(path, look, seeds):
     )
     page = f"""<!doctype html>
 <meta charset="utf-8">
+{_PAGE_MARK}
 <title>{title}</title>
 <style>
 body {{ font-family: sans-serif; margin: 1em }}

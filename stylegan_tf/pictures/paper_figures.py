@@ -26,7 +26,7 @@ class Figure(NamedTuple):
 
     def text(self, sampler, look):
         """The text chunks of its PNG file: all that it depends on."""
-        text = {"network": look.network, "figure": self.name}
+        text = look.origin(sampler) | {"figure": self.name}
         if self.function is not truncation:
             text["truncation psi"] = f"{look.psi:g} on the first {look.cutoff} layers"
         if self.function not in (noise_detail, noise_components):

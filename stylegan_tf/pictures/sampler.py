@@ -1,8 +1,11 @@
 """From seeds to pictures: latents, styles, noise and images of a trained generator."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
+from stylegan_tf.files.identity import network_hash
 from stylegan_tf.images import to_uint8_rounded
 from stylegan_tf.runtime.replicas import distributed, strategy_of
 
@@ -85,6 +88,11 @@ class Sampler:
             for noise in NOISES
         }
 
+    @functools.cached_property
+    def network_hash(self):
+        """Identity of the generator; see `files.identity`."""
+        return network_hash(self.generator)
+
     def mapping(self, z, labels=None):
         """Styles w, float32 [N, num_layers, dlatent_size], not truncated.
 
@@ -156,6 +164,7 @@ class Sampler:
                 if "Tensor had" not in error.message:
                     raise
                 raise ValueError(
-                    "The network is broken: it makes images with pixels that are not finite numbers; give another one."
+                    "There are pixels that are not finite numbers. Truncation psi is too large for --precision, or the "
+                    "network is broken: try --truncation-psi=1 with --precision=fp32, or give another network."
                 ) from None
         return np.concatenate(results)[:count]

@@ -1,9 +1,11 @@
 """How a setting is declared, once: its default, its meaning, what it may be, and what depends on it."""
 
 import dataclasses
-import math
 import typing
 from dataclasses import dataclass, field
+
+# Where no other end is meant: numbers that float32 holds with their squares, and those of TensorFlow's int32.
+MOST_NUMBER, MOST_COUNT = 1e9, 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -11,17 +13,16 @@ class Range:
     """Numbers from `least` to `most`, without the one of them that is `excluded`."""
 
     least: float
-    most: float = math.inf
+    most: float
     excluded: float | None = None
 
     def holds(self, value):
         return self.least <= value <= self.most and value != self.excluded
 
     def __str__(self):
-        if self.excluded == self.least:
-            return f"greater than {self.least}"
-        if self.most == math.inf:
-            return f"at least {self.least}"
+        if self.most in (MOST_NUMBER, MOST_COUNT):
+            least = "greater than" if self.excluded == self.least else "at least"
+            return f"{least} {self.least}, at most {self.most:.10g}"
         return f"from {self.least} to {'below ' if self.excluded == self.most else ''}{self.most}"
 
 
@@ -35,7 +36,9 @@ class Choices(tuple):
         return f"one of {', '.join(self)}"
 
 
-NOT_NEGATIVE, POSITIVE, COUNT, SHARE = Range(0), Range(0, excluded=0), Range(1), Range(0, 1)
+NOT_NEGATIVE, POSITIVE, SHARE = Range(0, MOST_NUMBER), Range(0, MOST_NUMBER, excluded=0), Range(0, 1)
+COUNT, COUNT_OR_NONE = Range(1, MOST_COUNT), Range(0, MOST_COUNT)
+MINIBATCH = Range(1, 65536)
 
 
 def setting(default, text, allowed=None, resumable=False, learned=True, unset=None, path=False):

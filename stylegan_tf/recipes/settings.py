@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from dnnlib.files import expand_home
 from stylegan_tf.recipes.declaration import (
     COUNT,
+    COUNT_OR_NONE,
+    MINIBATCH,
     NOT_NEGATIVE,
     POSITIVE,
     SHARE,
@@ -25,6 +27,7 @@ from stylegan_tf.recipes.declaration import (
 from stylegan_tf.recipes.old_settings import ask_for_old_loss, convert_loss
 from stylegan_tf.recipes.schedule import TICK_KIMG, training_schedule
 
+RESOLUTION = Range(4, 1024)
 PAPER_RATES = {128: 0.0015, 256: 0.002, 512: 0.003, 1024: 0.003}
 
 
@@ -32,17 +35,17 @@ PAPER_RATES = {128: 0.0015, 256: 0.002, 512: 0.003, 1024: 0.003}
 class ScheduleConfig:
     """Arguments of `training_schedule`; the paper's growth (section 3 and appendix C) by default."""
 
-    lod_initial_resolution: int = setting(8, "Resolution at which training starts.")
+    lod_initial_resolution: int = setting(8, "Resolution at which training starts.", RESOLUTION)
     lod_training_kimg: float = setting(
         600, "Thousands of images for a resolution before the next one fades in.", NOT_NEGATIVE
     )
     lod_transition_kimg: float = setting(600, "Thousands of images during which a resolution fades in.", NOT_NEGATIVE)
     minibatch_base: int = setting(
-        4, "Images in a minibatch over all GPUs, where minibatch_dict has no entry for the resolution.", COUNT
+        4, "Images in a minibatch over all GPUs, where minibatch_dict has no entry for the resolution.", MINIBATCH
     )
-    minibatch_dict: dict[int, int] = setting(dict, "Images in a minibatch by resolution.", COUNT)
+    minibatch_dict: dict[int, int] = setting(dict, "Images in a minibatch by resolution.", MINIBATCH)
     max_minibatch_per_gpu: dict[int, int] = setting(
-        dict, "Most images that a GPU gets of a minibatch, by resolution.", COUNT
+        dict, "Most images that a GPU gets of a minibatch, by resolution.", MINIBATCH
     )
     G_lrate_base: float = setting(
         0.001, "Learning rate of G, where G_lrate_dict has no entry for the resolution.", NOT_NEGATIVE
@@ -128,7 +131,7 @@ class TrainingConfig:
         "ffhq", "Data set: a folder in --data-dir, its path, or digits, which creates itself.", learned=False
     )
     data_dir: str = setting("data", "Folder of data sets.", resumable=True, learned=False, path=True)
-    resolution: int | None = setting(None, "Side of the images.", learned=False, unset="the data set's")
+    resolution: int | None = setting(None, "Side of the images.", RESOLUTION, learned=False, unset="the data set's")
     max_label_size: int | str = setting(
         0, 'Labels to train with: 0 for none, "full" for all of the data set\'s, n for its first n columns.'
     )
@@ -143,10 +146,10 @@ class TrainingConfig:
         learned=False,
     )
     mirror: bool = setting(True, "Mirror half of the real images.")
-    num_gpus: int = setting(0, "GPUs of each host; 0 trains on the CPU.", NOT_NEGATIVE, resumable=True, learned=False)
-    num_hosts: int = setting(1, "Machines that train together.", COUNT, resumable=True, learned=False)
+    num_gpus: int = setting(0, "GPUs of each host; 0 trains on the CPU.", Range(0, 4096), resumable=True, learned=False)
+    num_hosts: int = setting(1, "Machines that train together.", Range(1, 65536), resumable=True, learned=False)
     accumulate: int = setting(
-        1, "Rounds in which a GPU goes through its images, to save memory.", COUNT, resumable=True, learned=False
+        1, "Rounds in which a GPU goes through its images, to save memory.", MINIBATCH, resumable=True, learned=False
     )
     precision: str = setting(
         "fp32",
@@ -169,7 +172,7 @@ class TrainingConfig:
         unset="random weights",
         path=True,
     )
-    freeze_d: int = setting(0, "Layers of D, from the image on, not to train.", NOT_NEGATIVE)
+    freeze_d: int = setting(0, "Layers of D, from the image on, not to train.", Range(0, 1000))
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
@@ -192,7 +195,7 @@ class TrainingConfig:
     keep_snapshots: int | None = setting(
         None,
         "Newest snapshots to keep; 0 for all.",
-        NOT_NEGATIVE,
+        COUNT_OR_NONE,
         resumable=True,
         learned=False,
         unset="all where they take at most 10 GB together, else 10",
@@ -318,7 +321,7 @@ def _convert(name, value, kind):
     if not allowed or (isinstance(value, bool) and bool not in kinds):
         expected = " or ".join(k.__name__ for k in kinds)
         raise ValueError(f"{name} must be {expected}; received {value!r}.")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{name} must be finite; received {value!r}.")
+    if (isinstance(value, float) and not math.isfinite(value)) or (isinstance(value, int) and abs(value) >= 2**63):
+        raise ValueError(f"{name} must be finite, and below 2^63; received {value!r}.")
     # TensorFlow does not mix integers and floats.
     return float(value) if kinds == (float,) else value

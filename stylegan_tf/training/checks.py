@@ -3,6 +3,8 @@
 import contextlib
 import math
 
+import tensorflow as tf
+
 from datasets.errors import DatasetError
 from stylegan_tf.networks.families import FAMILIES
 from stylegan_tf.networks.network import keywords_of
@@ -97,7 +99,7 @@ def network_errors(config):
     """Errors of networks that are built in this block become one ValueError that names their keywords."""
     try:
         yield
-    except (ArithmeticError, TypeError, ValueError) as error:
+    except (ArithmeticError, MemoryError, TypeError, ValueError, tf.errors.ResourceExhaustedError) as error:
         raise ValueError(
             f"The networks cannot be built with generator={config.generator} and "
             f"discriminator={config.discriminator}: {error}"

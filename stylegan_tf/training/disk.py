@@ -1,5 +1,6 @@
 """How much a run writes, what of it stays, and what has to go."""
 
+import bisect
 import math
 import re
 import shutil
@@ -99,10 +100,16 @@ def count_numbers(variables):
 def count_ticks(config):
     """The number of ticks of a run, the last of which may be shorter."""
     ticks = images_seen = 0
-    while images_seen < config.total_kimg * 1000:
+    total = math.ceil(config.total_kimg * 1000)
+    while images_seen < total:
         phase = config.phase(images_seen)
-        images_seen += math.ceil(phase.tick_kimg * 1000 / phase.minibatch) * phase.minibatch
-        ticks += 1
+        tick = math.ceil(phase.tick_kimg * 1000 / phase.minibatch) * phase.minibatch
+        # All ticks that begin at a resolution are alike, and may be many.
+        end = bisect.bisect(
+            range(total), phase.resolution, lo=images_seen + 1, key=lambda images: config.phase(images).resolution
+        )
+        here = -(-(end - images_seen) // tick)
+        ticks, images_seen = ticks + here, images_seen + here * tick
     return ticks
 
 

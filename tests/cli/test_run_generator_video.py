@@ -111,6 +111,17 @@ def test_videos_that_are_refused(folder, tmp_path, options, message):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "gif"])
+def test_a_video_that_is_there_stays(folder, tmp_path, suffix):
+    path = tmp_path / f"interpolation.{suffix}"
+    path.write_bytes(b"my own")
+    options = [f"--network={folder / 'tiny.keras'}", f"--outdir={tmp_path}", "--seeds=0,1", f"--format={suffix}"]
+    result = invoke("interpolate", *options)
+    assert result.exit_code == 2
+    assert result.stderr == f"Error: {path} already exists. Delete it or choose another name.\n"
+    assert path.read_bytes() == b"my own"
+
+
 def test_convergence(folder, tmp_path):
     run = folder / "run"
     command = ["convergence", f"--network={run}", f"--outdir={tmp_path / 'new'}"]

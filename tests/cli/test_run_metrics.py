@@ -24,8 +24,8 @@ from metrics.attribute_classifier import classifiers_folder, has_classifiers, lo
 from metrics.evaluate import PAPER
 from metrics.options import Options
 from metrics.rows import Progress
-from metrics.session import network_hash
 from stylegan_tf.files.find import load_generator
+from stylegan_tf.files.identity import network_hash
 from stylegan_tf.images import to_uint8
 
 FIRST, SECOND = "network-snapshot-000001", "network-snapshot-000002"

@@ -16,6 +16,7 @@ from datasets.tfrecords import MultiResolutionDataset
 from datasets.verify import compare, verify
 from datasets.views import describe, extract, preview
 from datasets.writer import MultiResolutionWriter
+from dnnlib.image_files import save_image
 
 CLASSES = np.eye(4, dtype=np.float32)[[0, 3, 1, 3, 0, 2, 3]]
 ATTRIBUTES = np.random.default_rng(1).normal(size=(7, 3)).astype(np.float32)
@@ -170,6 +171,21 @@ def test_preview_of_a_level_that_is_not_there(tmp_path):
     folder = write(tmp_path / "faces", random_images(2, 8, 1))
     with pytest.raises(DatasetError, match="no level of 64x64"):
         preview(folder, tmp_path / "sheet.png", resolution=64)
+
+
+def test_preview_takes_the_place_of_previews_only(tmp_path):
+    folder = write(tmp_path / "faces", random_images(3, 8, 3))
+    path = tmp_path / "sheet.png"
+    preview(folder, path)
+    preview(folder, path, resolution=4)
+    assert opened(path).shape == (4, 12, 3)
+    save_image(path, np.zeros((4, 4), np.uint8))
+    with pytest.raises(DatasetError, match=f"{path} is there, and is no contact sheet"):
+        preview(folder, path)
+    path.write_bytes(b"my own")
+    with pytest.raises(ValueError, match="no readable PNG file"):
+        preview(folder, path)
+    assert path.read_bytes() == b"my own"
 
 
 def digests(folder):

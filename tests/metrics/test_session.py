@@ -16,7 +16,8 @@ from metrics.features import fake_features, real_features
 from metrics.frechet import real_statistics
 from metrics.metric import Metric, Result
 from metrics.options import Options
-from metrics.session import Session, network_hash
+from metrics.session import Session
+from stylegan_tf.files.identity import network_hash
 from stylegan_tf.runtime.replicas import count_gpus_of, distributed
 
 
