@@ -12,6 +12,7 @@ or, which is ours and not the paper's, one network for all attributes, shared-tr
 
 import hashlib
 import json
+import shlex
 import urllib.parse
 from pathlib import Path
 
@@ -198,7 +199,7 @@ def load_classifiers(folder, resolution, num_channels, shared_trunk=False):
         what, option = ("shared trunk", " --shared-trunk") if shared_trunk else ("attribute classifiers", "")
         raise ValueError(
             f"There are no {what} in {folder}; train them with "
-            f"python run_classifiers.py --dataset={folder.name} --outdir={folder}{option}."
+            f"python run_classifiers.py {shlex.join([f'--dataset={folder.name}', f'--outdir={folder}'])}{option}."
         )
     for name, item in found.items():
         if (item["resolution"], item["num_channels"]) != (resolution, num_channels):

@@ -4,6 +4,7 @@ import collections
 import io
 import os
 import pickle
+import re
 import struct
 import sys
 import time
@@ -252,6 +253,60 @@ def test_stylegan2(load, function, network_class, arguments):
     for component in state["components"].values():
         component.version = 4
         assert type(load(component)) in (type(network.synthesis), type(network.mapping))
+
+
+# Of a network that was trained without growing, the original's files have the RGB layers of the full resolution only.
+UNGROWN = [
+    ("G_style", Generator, dict(G_ARGUMENTS, resolution=16, fmap_base=32)),
+    ("D_basic", Discriminator, dict(D_ARGUMENTS, resolution=16, fmap_base=32)),
+    ("G_paper", ProGANGenerator, dict(D_ARGUMENTS, resolution=16, fmap_base=32, latent_size=None, fused_scale=False)),
+    (
+        "G_main",
+        StyleGAN2GrowingGenerator,
+        dict(G2_ARGUMENTS, resolution=16, synthesis_func="G_synthesis_stylegan_revised"),
+    ),
+]
+
+
+def without_lower_rgb(state, also=()):
+    """A state without the RGB layers of lower levels, and without other variables."""
+    for part in (state, *(vars(component) for component in state["components"].values())):
+        part["variables"] = [
+            (name, array)
+            for name, array in part["variables"]
+            if name not in also and not re.fullmatch(r"(To|From)RGB_lod[1-9]/\w+", name)
+        ]
+    return state
+
+
+@pytest.mark.parametrize(("function", "cls", "arguments"), UNGROWN, ids=[row[0] for row in UNGROWN])
+def test_networks_that_were_not_grown(load, function, cls, arguments):
+    network = scattered(cls(**{name: value for name, value in arguments.items() if name != "synthesis_func"}))
+    network.growth = None
+    state = without_lower_rgb(state_of(network, function, arguments))
+    found = load(Network(**state))
+    assert type(found) is cls
+    kept, variables = export_variables(network), export_variables(found)
+    assert {name for name, array in variables.items() if not np.array_equal(array, kept[name])} == {
+        name for name in kept if re.search(r"RGB_lod[1-9]/", name)
+    }
+    inputs = np.random.RandomState(0).randn(2, *((16, 16, 1) if cls is Discriminator else (network.latent_size,)))
+    np.testing.assert_array_equal(*(np.asarray(n(inputs.astype("f4"))) for n in (found, network)))
+
+
+def test_incomplete_files_are_not_taken_for_networks_that_were_not_grown(load):
+    function, cls, arguments = UNGROWN[1]
+    network = scattered(cls(**arguments))
+    with pytest.raises(ValueError, match="FromRGB_lod2/bias, FromRGB_lod2/weight"):
+        partly = state_of(network, function, arguments)
+        partly["variables"] = [(name, a) for name, a in partly["variables"] if "lod2" not in name]
+        load(Network(**partly))
+    with pytest.raises(ValueError, match="4x4/Conv/bias"):
+        load(Network(**without_lower_rgb(state_of(network, function, arguments), ["4x4/Conv/bias"])))
+    growing = without_lower_rgb(state_of(network, function, arguments))
+    growing["variables"] = [(name, np.float32(1.5) if name == "lod" else a) for name, a in growing["variables"]]
+    with pytest.raises(ValueError, match=r"FromRGB_lod1|are in the file"):
+        load(Network(**growing))
 
 
 def test_parts_of_a_generator(load, G):

@@ -1,6 +1,7 @@
 """Exports a network: python run_export.py --network=results/00000-digits-f-cpu --output=serving/models/stylegan"""
 
 import json
+import shlex
 from pathlib import Path
 
 import click
@@ -75,6 +76,10 @@ def megabytes(path):
 
 def serving_command(folder):
     """The shell command that serves a folder of versions; its REST port is 8501, its gRPC port 8500."""
+    folder = folder.absolute()  # as Docker asks for
     name = folder.name
-    ports = "-p 127.0.0.1:8500:8500 -p 127.0.0.1:8501:8501"
-    return f"docker run --rm {ports} -v '{folder}:/models/{name}:ro' -e MODEL_NAME={name} tensorflow/serving"
+    ports = ["-p", "127.0.0.1:8500:8500", "-p", "127.0.0.1:8501:8501"]
+    volume = ["-v", f"{folder}:/models/{name}:ro"]
+    if ":" in str(folder):  # which -v cannot hold
+        volume = ["--mount", f"type=bind,source={folder},target=/models/{name},readonly"]
+    return shlex.join(["docker", "run", "--rm", *ports, *volume, "-e", f"MODEL_NAME={name}", "tensorflow/serving"])

@@ -70,6 +70,13 @@ def find_targets(source, all_snapshots=False, cache_dir="cache"):
     return [read_target(file) for file in files]
 
 
+def is_pickle(path):
+    """Whether a file is a pickle of the original's, and no .keras file: by how it begins, whatever it is called."""
+    with open(path, "rb") as file:
+        start = file.read(2)
+    return start[:1] == b"\x80" or (start != b"PK" and Path(path).suffix == ".pkl")
+
+
 def find_snapshots(folder):
     """{kimg: path} of the snapshots in the folder of a run."""
     return {int(match[1]): path for path in folder.iterdir() if (match := re.fullmatch(SNAPSHOT, path.name))}
@@ -78,7 +85,7 @@ def find_snapshots(folder):
 def read_target(path):
     """The Target of a file, with what the training.json beside it tells."""
     state = path.with_name("training.json")
-    if not state.exists() or path.suffix == ".pkl":
+    if not state.exists() or is_pickle(path):
         return Target(path, path.parent, None, None)
     try:
         values = json.loads(state.read_text())
@@ -101,7 +108,7 @@ def load_generator(path, dtype="float32"):
         ValueError: The file is damaged, or it is no generator.
     """
     path = Path(path)
-    network = open_pickle(path)[-1] if path.suffix == ".pkl" else open_network(path, "give another one")
+    network = open_pickle(path)[-1] if is_pickle(path) else open_network(path, "give another one")
     if not isinstance(network, BaseGenerator):
         raise ValueError(f"{path} is a {type(network).__name__}, no generator; give Gs.keras of a snapshot.")
     if network.dtype_policy.name == dtype:
@@ -125,7 +132,7 @@ def load_trained(source):
         OSError: A download failed.
     """
     path = find_targets(source)[-1].path
-    if path.suffix == ".pkl":
+    if is_pickle(path):
         networks = open_pickle(path)
         if len(networks) != len(TRAINED):
             raise ValueError(

@@ -1,6 +1,8 @@
 """Files in Keras' own format, .keras: opened, with whatever was wrong with them in one sentence."""
 
+import contextlib
 import json
+import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -34,7 +36,8 @@ def open_network(path, advice):
         ValueError: It is damaged or foreign.
     """
     try:
-        network = keras.saving.load_model(path, compile=False)
+        with _named_as_keras_wants(path) as file:
+            network = keras.saving.load_model(file, compile=False)
     except _UNREADABLE as error:
         raise ValueError(
             f"{path} is damaged, or no network of this project ({type(error).__name__}); {advice}."
@@ -42,6 +45,18 @@ def open_network(path, advice):
     if getattr(network, "growth", False) is None and (growth := _noted_growth(Path(path), advice)):
         network.growth = growth
     return network
+
+
+@contextlib.contextmanager
+def _named_as_keras_wants(path):
+    """Yields a path that ends in .keras of a file, which may be called anything."""
+    if Path(path).suffix == ".keras":
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / "network.keras"
+        link.symlink_to(Path(path).absolute())
+        yield link
 
 
 def _noted_growth(path, advice):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from keras import ops
 
-from stylegan_tf.files.pickled_arguments import constructor_arguments
+from stylegan_tf.files.pickled_arguments import constructor_arguments, is_unused_rgb, was_not_grown
 from stylegan_tf.files.pickles import read_networks
 from stylegan_tf.files.published import is_published, obtain_network
 from stylegan_tf.networks.families import family_of, official_function
@@ -98,12 +98,16 @@ def load_variables(network, arrays):
 
     Args:
         network: One of the classes in `families.FAMILIES`.
-        arrays: {official name: array in the original's layout}, exactly the variables of the network.
+        arrays: {official name: array in the original's layout}, exactly the variables of the network; of one that was
+            trained at full resolution from the start, the lower levels' RGB layers may be missing, and become 0.
 
     Raises:
         ValueError: A variable is missing, unknown or of another shape; nothing is changed then.
     """
     variables = official_variables(network)
+    if was_not_grown(arrays):
+        unused = {name: official for name, official in variables.items() if is_unused_rgb(name)}
+        arrays = {name: np.zeros(_official_shape(official), np.float32) for name, official in unused.items()} | arrays
     missing, extra = sorted(variables.keys() - arrays.keys()), sorted(arrays.keys() - variables.keys())
     if missing:
         raise ValueError(f"{_count(missing)} missing for {type(network).__name__}: {_listed(missing)}.")

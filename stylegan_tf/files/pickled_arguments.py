@@ -1,9 +1,12 @@
 """The keyword arguments that the original's networks were built with, as arguments of ours."""
 
+import re
+
 import numpy as np
 
 from dnnlib.pickle_reader import shown
 from stylegan_tf.networks.network import keywords_of
+from stylegan_tf.networks.official_names import feature_maps_of_stages
 
 # Arguments that name a function which builds a part, with the beginning of those functions' names.
 _PARTS = {"mapping_func": "G_mapping", "synthesis_func": "G_synthesis"}
@@ -13,6 +16,7 @@ _MAY_BE_ZERO = ("label_size", "mapping_layers", "mbstd_group_size")
 _LARGEST = {"mapping_layers": 64}
 _LARGEST_SIZE = 2**24
 _LONGEST_FILTER = 16
+_RGB = "(G_synthesis/)?(ToRGB|FromRGB)_lod"
 
 
 def constructor_arguments(family, network, static_kwargs, variables):
@@ -41,9 +45,27 @@ def constructor_arguments(family, network, static_kwargs, variables):
         elif name not in ignored:
             raise ValueError(f"Its argument {shown(name)} is unknown.")
     expected, held = family.weights(network, defaults | arguments), sum(array.size for array in variables.values())
+    if was_not_grown(variables):
+        maps = feature_maps_of_stages(defaults | arguments)
+        expected -= (defaults | arguments)["num_channels"] * sum(maps[1:-1])
     if expected > held:
         raise ValueError(f"Its arguments stand for {expected} weights or more, but there are {held} in the file.")
     return arguments
+
+
+def was_not_grown(variables):
+    """Whether the original trained a network at full resolution from the start: it has one RGB layer, of that level.
+
+    Networks that grow have one for each level. The lower ones are not used any more where the last level is reached.
+    """
+    if not any(re.fullmatch(rf"{_RGB}0/weight", name) for name in variables) or any(map(is_unused_rgb, variables)):
+        return False
+    return "lod" in variables and np.ndim(variables["lod"]) == 0 and variables["lod"] == 0
+
+
+def is_unused_rgb(name):
+    """Whether an official variable belongs to an RGB layer that only networks have which grow."""
+    return re.fullmatch(rf"{_RGB}[1-9]\d?/\w+", name) is not None
 
 
 def _defaults(network):

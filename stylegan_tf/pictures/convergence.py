@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,8 +94,8 @@ def read_run(folder, name):
     results = read_results(folder)
     if not results:
         raise ValueError(
-            f"{folder} has no metrics; measure its snapshots first, with python run_metrics.py --network={folder} "
-            "--all-snapshots --metric=fid50k."
+            f"{folder} has no metrics; measure its snapshots first, with python run_metrics.py "
+            f"{shlex.quote(f'--network={folder}')} --all-snapshots --metric=fid50k."
         )
     return Run(name, results, grown(config))
 

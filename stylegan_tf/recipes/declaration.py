@@ -4,8 +4,8 @@ import dataclasses
 import typing
 from dataclasses import dataclass, field
 
-# Where no other end is meant: numbers that float32 holds with their squares, and those of TensorFlow's int32.
-MOST_NUMBER, MOST_COUNT = 1e9, 2**31 - 1
+# Where no other end is meant: numbers that float32 holds with their squares, those of TensorFlow's int32, minibatches.
+MOST_NUMBER, MOST_COUNT, MOST_IMAGES = 1e9, 2**31 - 1, 65536
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,8 @@ class Range:
         return self.least <= value <= self.most and value != self.excluded
 
     def __str__(self):
-        if self.most in (MOST_NUMBER, MOST_COUNT):
-            least = "greater than" if self.excluded == self.least else "at least"
-            return f"{least} {self.least}, at most {self.most:.10g}"
+        if self.most in (MOST_NUMBER, MOST_COUNT, MOST_IMAGES):
+            return f"{'greater than' if self.excluded == self.least else 'at least'} {self.least}"
         return f"from {self.least} to {'below ' if self.excluded == self.most else ''}{self.most}"
 
 
@@ -38,7 +37,7 @@ class Choices(tuple):
 
 NOT_NEGATIVE, POSITIVE, SHARE = Range(0, MOST_NUMBER), Range(0, MOST_NUMBER, excluded=0), Range(0, 1)
 COUNT, COUNT_OR_NONE = Range(1, MOST_COUNT), Range(0, MOST_COUNT)
-MINIBATCH = Range(1, 65536)
+MINIBATCH = Range(1, MOST_IMAGES)
 
 
 def setting(default, text, allowed=None, resumable=False, learned=True, unset=None, path=False):
@@ -99,4 +98,7 @@ def check_allowed(config, prefix=""):
         items = {f"{name}[{key}]": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
         for label, item in items.items():
             if not allowed.holds(item):
-                raise ValueError(f"{label} must be {allowed}; received {item!r}.")
+                # An end that is not worth to be told of otherwise.
+                above = isinstance(allowed, Range) and item > allowed.most and str(allowed.most) not in str(allowed)
+                expected = f"at most {allowed.most:.10g}" if above else allowed
+                raise ValueError(f"{label} must be {expected}; received {item!r}.")

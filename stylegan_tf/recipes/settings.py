@@ -146,10 +146,10 @@ class TrainingConfig:
         learned=False,
     )
     mirror: bool = setting(True, "Mirror half of the real images.")
-    num_gpus: int = setting(0, "GPUs of each host; 0 trains on the CPU.", Range(0, 4096), resumable=True, learned=False)
-    num_hosts: int = setting(1, "Machines that train together.", Range(1, 65536), resumable=True, learned=False)
+    num_gpus: int = setting(0, "GPUs of each host; 0 trains on the CPU.", COUNT_OR_NONE, resumable=True, learned=False)
+    num_hosts: int = setting(1, "Machines that train together.", COUNT, resumable=True, learned=False)
     accumulate: int = setting(
-        1, "Rounds in which a GPU goes through its images, to save memory.", MINIBATCH, resumable=True, learned=False
+        1, "Rounds in which a GPU goes through its images, to save memory.", COUNT, resumable=True, learned=False
     )
     precision: str = setting(
         "fp32",
@@ -172,7 +172,7 @@ class TrainingConfig:
         unset="random weights",
         path=True,
     )
-    freeze_d: int = setting(0, "Layers of D, from the image on, not to train.", Range(0, 1000))
+    freeze_d: int = setting(0, "Layers of D, from the image on, not to train.", COUNT_OR_NONE)
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
@@ -321,7 +321,9 @@ def _convert(name, value, kind):
     if not allowed or (isinstance(value, bool) and bool not in kinds):
         expected = " or ".join(k.__name__ for k in kinds)
         raise ValueError(f"{name} must be {expected}; received {value!r}.")
-    if (isinstance(value, float) and not math.isfinite(value)) or (isinstance(value, int) and abs(value) >= 2**63):
-        raise ValueError(f"{name} must be finite, and below 2^63; received {value!r}.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name} must be finite; received {value!r}.")
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise ValueError(f"{name} must be below 2^63; received {value!r}.")
     # TensorFlow does not mix integers and floats.
     return float(value) if kinds == (float,) else value

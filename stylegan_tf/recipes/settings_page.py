@@ -13,7 +13,8 @@ command comes to.
 
 "May change" says whether a resumed run may have another value than it was started with. "Learned" says whether a
 setting changes what the run learns; the others decide where and how fast it works, what it tells and what it keeps,
-or are only other random numbers.
+or are only other random numbers. Where no upper end is given, numbers end at 1e9, whole ones at 2147483647, and
+minibatches at 65536 images.
 
 Versions before 0.2 named the penalties of D with its loss: `logistic-simplegp`, `wgan-gp`, `hinge-gp`. Their
 configurations are still read, and `--set loss.discriminator=wgan-gp` still means the base loss with its penalty.

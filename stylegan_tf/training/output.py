@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 
 from dnnlib.files import atomic_file
 from dnnlib.run_dir import RunLock, create_run_dir
@@ -148,7 +149,12 @@ class RunOutput:
         with self.saving_at_the_end(progress):
             path = self.save_checkpoint(progress, variables)
         self.reporter.line(f"Stopped by {reason} at {progress.images_seen / 1000:.1f} kimg; wrote {path}.")
-        self.reporter.line(f"Resume with: python run_training.py --resume={self.run_dir}")
+        self.reporter.line(f"Resume with: python run_training.py {self.how_to_resume}")
+
+    @property
+    def how_to_resume(self):
+        """The option, to be pasted into a shell."""
+        return shlex.quote(f"--resume={self.run_dir}")
 
     def nothing_to_do(self):
         """Says that the run was finished before."""
@@ -168,7 +174,7 @@ class RunOutput:
         except OSError as error:
             raise OSError(
                 f"{self.run_dir} cannot be saved at {progress.images_seen / 1000:.1f} kimg: {error}. Its older "
-                f"checkpoints are intact; make room and go on with --resume={self.run_dir}."
+                f"checkpoints are intact; make room and go on with {self.how_to_resume}."
             ) from error
 
 

@@ -49,7 +49,7 @@ def test_from_the_command_line(run, tmp_path):
     size = sum(path.stat().st_size for path in version.rglob("*") if path.is_file()) / 1e6
     written, command = output.splitlines()
     assert written == f"{version}: {size:.1f} MB, savedmodel of {file}"
-    assert command.startswith("Serve it with: docker run") and f"-v '{version.parent}:/models/tiny:ro'" in command
+    assert command.startswith("Serve it with: docker run") and f"-v {version.parent}:/models/tiny:ro" in command
     assert list(version.parent.iterdir()) == [version]
 
     sampler = Sampler(load_generator(file))
@@ -121,9 +121,10 @@ def test_dry_run(run, tmp_path):
     assert [path.name for path in (tmp_path / "tiny").iterdir()] == ["3"]
 
 
-def test_licences():
+def test_licences(tmp_path):
     def of(name):
-        return licence(Target(Path("cache/networks") / name, Path(), None, None))
+        (tmp_path / name).write_bytes(b"\x80\4" if name.endswith("pkl") else b"PK")
+        return licence(Target(tmp_path / name, Path(), None, None))
 
     assert "CC BY-NC 4.0" in of("karras2019stylegan-ffhq-1024x1024.pkl")
     assert of("another.pkl") == "See where this pickle was published."

@@ -393,7 +393,7 @@ NOT_GROWN = ("--config=sg2-e", "--set=schedule.lod_initial_resolution=8")
         (["--num-gpus=-1"], ["--num-gpus", "-1"]),
         (["--seed=-1"], ["--seed", "-1"]),
         (["--total-kimg=0"], ["--total-kimg"]),
-        (["--total-kimg=nan"], ["total_kimg", "finite"]),
+        (["--total-kimg=nan"], ["--total-kimg", "finite"]),
         (["--gamma=much"], ["--gamma", "much"]),
         (["--config=z"], ["--config", "'z'", "'f'"]),
         (["--precision=fp8"], ["--precision", "'fp8'", "'bf16'"]),
