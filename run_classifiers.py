@@ -8,6 +8,7 @@ import click
 import dnnlib.quiet_tensorflow  # noqa: F401
 from datasets.opening import is_created, open_dataset, split_path
 from dnnlib.cli import MINIBATCH, NUM_GPUS, SEED, Command, Finite, UserPath, one_line_errors
+from dnnlib.files import check_can_create
 from metrics.attribute_classifier import classifiers_folder
 from metrics.classifier_data import make_jobs
 from metrics.classifier_training import settings_of, train_classifiers
@@ -22,7 +23,9 @@ def parse_attributes(ctx, param, value):
 @click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
 @click.option("--dataset", required=True, help="Labelled data set: a folder in --data-dir, its path, or digits.")
 @click.option("--data-dir", type=UserPath(), help="Folder of data sets.  [default: data]")
-@click.option("--outdir", type=UserPath(), help="Folder for the classifiers.  [default: cache/classifiers/DATASET]")
+@click.option(
+    "--outdir", type=UserPath("folder"), help="Folder for the classifiers.  [default: cache/classifiers/DATASET]"
+)
 @click.option(
     "--attributes", metavar="A,B,...", callback=parse_attributes, help="Attributes to classify.  [default: all]"
 )
@@ -51,6 +54,7 @@ def main(dataset, data_dir, outdir, attributes, shared_trunk, num_gpus, dry_run,
     settings = replace(settings_of(dataset, shared_trunk), **given)
     folder = outdir or str(classifiers_folder("cache", dataset))
     num_gpus = count_gpus() if num_gpus is None else num_gpus
+    check_can_create(folder)
     if dry_run:
         if is_created(dataset, data_dir):
             make_jobs(open_dataset(dataset, data_dir, max_label_size="full"), attributes, shared_trunk)

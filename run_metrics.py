@@ -56,8 +56,10 @@ from stylegan_tf.runtime.devices import count_gpus
 @click.option("--inception", type=UserPath(), metavar="PATH", help="Local copy of classify_image_graph_def.pb.")
 @click.option("--vgg16", type=UserPath(), metavar="PATH", help="Local copy of torchvision's vgg16-397923af.pth.")
 @click.option("--lpips", type=UserPath(), metavar="PATH", help="Local copy of vgg.pth of LPIPS 0.1.")
-@click.option("--cache-dir", type=UserPath(), help="Folder of weights, features and unfinished work.  [default: cache]")
-@click.option("--outdir", type=UserPath(), help="Folder of metrics.jsonl.  [default: the run's]")
+@click.option(
+    "--cache-dir", type=UserPath("folder"), help="Folder of weights, features and unfinished work.  [default: cache]"
+)
+@click.option("--outdir", type=UserPath("folder"), help="Folder of metrics.jsonl.  [default: the run's]")
 @click.option("--dry-run", is_flag=True, help="Print what would be measured, and stop.")
 @one_line_errors
 def main(dry_run, num_gpus, **options):

@@ -75,7 +75,7 @@ def click_type(setting):
 @click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
 @setting_option("--dataset")
 @setting_option("--data-dir")
-@click.option("--outdir", type=UserPath(), default="results", help="Where each run gets a numbered folder.")
+@click.option("--outdir", type=UserPath("folder"), default="results", help="Where each run gets a numbered folder.")
 @click.option(
     "--config",
     type=click.Choice(list(CONFIGS)),

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from dnnlib.files import expand_home
+from dnnlib.files import check_can_create, expand_home
 
 INTERRUPTED = 130  # what shells expect of a program that Ctrl-C has ended
 
@@ -51,7 +51,16 @@ class UserPath(click.Path):
 
     It begins with ~ for the home directory, and is not empty. Names that are no text are refused here, since
     TensorFlow, JSON and the terminal would, one after the other.
+
+    Args:
+        creates: "folder" or "file": what the command will write there; that this is impossible, as far as it can be
+            known, is said before any work. None: nothing.
+        options: Arguments of `click.Path`.
     """
+
+    def __init__(self, creates=None, **options):
+        super().__init__(**options)
+        self.creates = creates
 
     def convert(self, value, param, ctx):
         text = os.fspath(value)
@@ -59,10 +68,13 @@ class UserPath(click.Path):
             self.fail("a path must not be empty.", param, ctx)
         try:
             text.encode()
-            return super().convert(expand_home(text), param, ctx)
+            path = expand_home(text)
+            if self.creates:
+                check_can_create(path if self.creates == "folder" else os.path.dirname(os.path.abspath(path)))
+            return super().convert(path, param, ctx)
         except UnicodeEncodeError:
             self.fail(f"{text!a} is not UTF-8; give it a name that is.", param, ctx)
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             self.fail(str(error), param, ctx)
 
 

@@ -16,6 +16,8 @@ from filelock import Timeout
 
 # Seconds without a change after which a temporary file or folder belongs to no writer any more.
 _ABANDONED = 24 * 3600
+# File systems take 255 bytes, and temporary names are somewhat longer.
+_LONGEST_NAME = 220
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.partial(\.[^.]+)?")
 
 
@@ -117,6 +119,43 @@ def new_folder(path):
     finally:
         # Gone after the renaming; what is still there is incomplete.
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_can_create(folder):
+    """Raises OSError if a folder cannot be written to, or could not be created with those above it."""
+    path = Path(os.path.abspath(folder))
+    missing = []
+    while not os.path.lexists(path):
+        missing.append(path.name)
+        path = path.parent
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} is a link to {os.readlink(path)}, which is not there. Remove the link, or create what it leads to."
+        )
+    if not path.is_dir():
+        raise NotADirectoryError(f"{path} is a file, and nothing can be written into it. Choose another folder.")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise PermissionError(f"{path} cannot be written to. Choose another folder.")
+    if too_long := [name for name in missing if len(os.fsencode(name)) > _LONGEST_NAME]:
+        raise OSError(f"{too_long[0][:20]}... is too long for a name; choose one of at most {_LONGEST_NAME} bytes.")
+
+
+def check_room(path, num_bytes):
+    """Raises OSError if the disk of a path, which need not exist, has not so many bytes left."""
+    free = free_bytes(path)
+    if num_bytes > free:
+        raise OSError(
+            f"{path} needs {num_bytes / 1e6:,.1f} MB, and its disk has {free / 1e6:,.1f} MB left. Make room, or choose "
+            "another place."
+        )
+
+
+def free_bytes(path):
+    """What is left of the disk of a path, which need not exist."""
+    path = Path(os.path.abspath(path))
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
 
 
 def check_new_file(path):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import metrics
 from datasets.opening import is_created, open_dataset, split_path
+from dnnlib.files import check_can_create
 from dnnlib.json_lines import append_record, read_records
 from metrics.networks import files_of
 from metrics.options import Options, options_of
@@ -120,6 +121,8 @@ def evaluate(request):
     """
     # As in training with fp32, the default: path lengths are differences in the seventh digit.
     tf.config.experimental.enable_tensor_float_32_execution(False)
+    for folder in (request.outdir, request.options.cache_dir):
+        check_can_create(folder)
     strategy = make_strategy(request.num_gpus, Hosts())
     rows, opened = [], {}
     for target in request.targets:

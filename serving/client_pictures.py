@@ -48,7 +48,9 @@ def picture_options(function):
         ),
         click.option("--batch", type=MINIBATCH, default=8, help="Pictures in one request."),
         click.option("--max-images", type=Whole(1), default=10_000, help="Refuse to ask for more pictures."),
-        click.option("--outdir", type=UserPath(), default="served", metavar="DIR", help="Folder of the pictures."),
+        click.option(
+            "--outdir", type=UserPath("folder"), default="served", metavar="DIR", help="Folder of the pictures."
+        ),
     )(function)
 
 

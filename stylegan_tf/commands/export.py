@@ -5,21 +5,22 @@ import shlex
 from pathlib import Path
 
 import click
+import tensorflow as tf
 from click.core import ParameterSource
 
 import dnnlib.quiet_tensorflow  # noqa: F401
 from dnnlib.cli import MINIBATCH, Command, UserPath, Whole, one_line_errors
-from dnnlib.files import check_new_file
+from dnnlib.files import check_can_create, check_new_file, check_room
 from stylegan_tf.export.formats import export_keras, export_onnx, export_weights
 from stylegan_tf.export.model_card import network_facts
 from stylegan_tf.export.savedmodel import export_savedmodel, version_folder
 from stylegan_tf.files.find import find_targets, load_generator
 
-# What writes a file, and which options it takes.
+# What writes a file, how its name ends, and which options it takes.
 FILES = {
-    "keras": (export_keras, ()),
-    "onnx": (export_onnx, ("truncation_cutoff",)),
-    "weights": (export_weights, ()),
+    "keras": (export_keras, ".keras", ()),
+    "onnx": (export_onnx, ".onnx", ("truncation_cutoff",)),
+    "weights": (export_weights, ".npz", ()),
 }
 FORMATS = ("savedmodel", *FILES)
 
@@ -30,7 +31,7 @@ FORMATS = ("savedmodel", *FILES)
 )
 @click.option(
     "--output",
-    type=UserPath(path_type=Path),
+    type=UserPath("file", path_type=Path),
     required=True,
     help="savedmodel: folder of the model, such as serving/models/stylegan; else the file, NAME.keras, .onnx or .npz.",
 )
@@ -52,18 +53,28 @@ def main(context, network, output, form, version, max_batch, truncation_cutoff, 
     What is written is complete or not there; nothing is overwritten. TensorFlow Serving finds a new version by itself.
     """
     settings = {"version": version, "max_batch": max_batch, "truncation_cutoff": truncation_cutoff}
-    export, taken = FILES.get(form, (export_savedmodel, tuple(settings)))
+    export, suffix, taken = FILES.get(form, (export_savedmodel, "", tuple(settings)))
     for name in settings.keys() - taken:
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise ValueError(f"--{name.replace('_', '-')} has no effect with --format={form}; leave it out.")
     target = find_targets(network, cache_dir=cache_dir)[-1]
+    if form == "savedmodel":
+        check_can_create(output)
+    elif output.suffix != suffix:
+        raise ValueError(f"With --format={form}, the file must be called NAME{suffix}; received {output}.")
     path = version_folder(output, version) if form == "savedmodel" else output
     check_new_file(path)
     facts = network_facts(target, network)
     if dry_run:
         click.echo(json.dumps({"format": form, "path": str(path), "network": facts}, indent=2))
         return
-    export(load_generator(target.path), output, facts=facts, **{name: settings[name] for name in taken})
+    generator = load_generator(target.path)
+    check_room(path, sum(variable.numpy().nbytes for variable in generator.variables))
+    try:
+        export(generator, output, facts=facts, **{name: settings[name] for name in taken})
+    except (OSError, tf.errors.OpError) as error:
+        reason = str(getattr(error, "strerror", None) or getattr(error, "message", error)).partition("\n")[0]
+        raise OSError(f"{path} cannot be written: {reason}. Make room, or choose another place.") from error
     click.echo(f"{path}: {megabytes(path):.1f} MB, {form} of {target.path}")
     if form == "savedmodel":
         click.echo(f"Serve it with: {serving_command(path.parent)}")

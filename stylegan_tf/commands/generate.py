@@ -65,7 +65,9 @@ noise_option = click.option("--noise", type=click.Choice(NOISES), default="fixed
 class_option = click.option(
     "--class", "label", type=Whole(0), help="Class, for conditional networks.  [default: each in turn]"
 )
-outdir_option = click.option("--outdir", type=UserPath(path_type=Path), required=True, help="Folder to write to.")
+outdir_option = click.option(
+    "--outdir", type=UserPath("folder", path_type=Path), required=True, help="Folder to write to."
+)
 
 
 def open_sampler(network, num_gpus, minibatch, precision, cache_dir):

@@ -46,6 +46,11 @@ class DiskUse(NamedTuple):
         kept_snapshots = min(self.keep or self.snapshots, self.snapshots)
         return kept_snapshots * self.snapshot_bytes + self.kept_checkpoints * self.checkpoint_bytes
 
+    @property
+    def first_bytes(self):
+        """Without which nothing can be saved: a snapshot and a checkpoint."""
+        return self.snapshot_bytes + self.checkpoint_bytes
+
     def __str__(self):
         kept = f", of which the newest {self.keep} stay" if 0 < self.keep < self.snapshots else ""
         hours = "hour" if self.checkpoint_hours == 1 else f"{self.checkpoint_hours:g} hours"

@@ -2,13 +2,14 @@
 
 import contextlib
 import json
+import os
 import shlex
 
-from dnnlib.files import atomic_file
+from dnnlib.files import atomic_file, check_can_create, check_room, free_bytes
 from dnnlib.run_dir import RunLock, create_run_dir
 from stylegan_tf.recipes.settings import to_dict
-from stylegan_tf.training.checkpoint import save_checkpoint
-from stylegan_tf.training.disk import disk_use, remove_old_snapshots
+from stylegan_tf.training.checkpoint import checkpoints, save_checkpoint
+from stylegan_tf.training.disk import disk_use, remove_old_snapshots, size
 from stylegan_tf.training.evaluation import Evaluation
 from stylegan_tf.training.grid import ImageGrid
 from stylegan_tf.training.reporting import Reporter, tick_line
@@ -33,7 +34,10 @@ def open_output(chief, outdir, run_dir, config, data, models, metrics, progress,
         yield NoOutput()
         return
     new = run_dir is None
+    disk = disk_use(config, data.num_channels, data.label_size)
     if new:
+        check_can_create(outdir)
+        check_room(outdir, disk.first_bytes)
         run_dir = create_run_dir(outdir, describe(config))
     with (
         lock or RunLock(run_dir) as lock,
@@ -45,7 +49,7 @@ def open_output(chief, outdir, run_dir, config, data, models, metrics, progress,
             reporter.line(lock.remark)
         if wandb:
             reporter.tracker = WandB(wandb, run_dir, to_dict(config), reporter.line)
-        yield RunOutput(run_dir, new, config, data, models, metrics, reporter)
+        yield RunOutput(run_dir, new, config, data, models, metrics, reporter, disk)
 
 
 class RunOutput:
@@ -59,9 +63,10 @@ class RunOutput:
         models: Models.
         metrics: {name: function(generator, dataset) -> {result: number}}, those of the run.
         reporter: Reporter.
+        disk: DiskUse.
     """
 
-    def __init__(self, run_dir, new, config, data, models, metrics, reporter):
+    def __init__(self, run_dir, new, config, data, models, metrics, reporter, disk):
         self.run_dir = run_dir
         self.new = new
         self.config = config
@@ -70,7 +75,7 @@ class RunOutput:
         self.reporter = reporter
         self.evaluation = Evaluation(run_dir, metrics)
         self.grid = ImageGrid(data, config, models.Gs.latent_size)
-        self.disk = disk_use(config, data.num_channels, data.label_size)
+        self.disk = disk
         self.overdue = False  # whether the disk was full when a snapshot was due
 
     def start(self, remarks, progress):
@@ -82,6 +87,8 @@ class RunOutput:
             return
         self.reporter.line(f"{self.run_dir}: {self.data.num_images} images of {self.data.name}.")
         self.reporter.line(f"It will write {self.disk}.")
+        if self.disk.total_bytes > (free := free_bytes(self.run_dir)):
+            self.reporter.line(f"The disk has {size(free)} left, which is not enough for all of that.")
         self.reporter.grid("reals", self.grid.reals(), self.grid.columns, 0)
         self.save_picture(self.config.phase(0), progress)
 
@@ -106,8 +113,8 @@ class RunOutput:
             self.overdue = False
         except OSError as error:
             self.reporter.line(
-                f"Saving at {progress.images_seen / 1000:.1f} kimg failed: {error}. Older checkpoints are intact; "
-                "make room, it is tried again at the next tick."
+                f"Saving at {progress.images_seen / 1000:.1f} kimg failed: {error}. {self.what_is_left}; make room, it "
+                "is tried again at the next tick."
             )
 
     def save(self, phase, progress, variables, snapshot):
@@ -156,6 +163,16 @@ class RunOutput:
         """The option, to be pasted into a shell."""
         return shlex.quote(f"--resume={self.run_dir}")
 
+    @property
+    def what_is_left(self):
+        """What a run has that was saved before."""
+        return "Older checkpoints are intact" if checkpoints(self.run_dir) else "There is no older checkpoint"
+
+    @property
+    def how_to_go_on(self):
+        """What to do with a run that could not be saved."""
+        return f"go on with {self.how_to_resume}" if checkpoints(self.run_dir) else "start a new run"
+
     def nothing_to_do(self):
         """Says that the run was finished before."""
         self.reporter.line(f"Nothing to do: {self.run_dir} has reached {self.config.total_kimg} kimg.")
@@ -173,8 +190,8 @@ class RunOutput:
             yield
         except OSError as error:
             raise OSError(
-                f"{self.run_dir} cannot be saved at {progress.images_seen / 1000:.1f} kimg: {error}. Its older "
-                f"checkpoints are intact; make room and go on with {self.how_to_resume}."
+                f"{self.run_dir} cannot be saved at {progress.images_seen / 1000:.1f} kimg: {error}. "
+                f"{self.what_is_left}; make room and {self.how_to_go_on}."
             ) from error
 
 
@@ -191,7 +208,8 @@ class NoOutput:
 
 def describe(config):
     """The name of a run: ffhq-f-8gpu, or ffhq-f-2x8gpu on two hosts."""
+    dataset = os.fsencode(config.dataset)[:150].decode(errors="ignore")  # file systems take 255 bytes
     devices = f"{config.num_gpus}gpu" if config.num_gpus else "cpu"
     if config.num_hosts > 1:
         devices = f"{config.num_hosts}x{devices}"
-    return f"{config.dataset}-{config.config}-{devices}"
+    return f"{dataset}-{config.config}-{devices}"

@@ -160,7 +160,7 @@ def wrong(run):
         (["--network={run}/" + SECOND + "/D.keras"], ["D.keras is a Discriminator, no generator"]),
         (["--output={wrong}/model", "--version=1"], ["{wrong}/model/1 already exists"]),
         (["--output={wrong}/model"], ["{wrong}/model/2.partial is left over"]),
-        (["--output={wrong}/G.keras"], ["{wrong}/G.keras", "Not a directory"]),
+        (["--output={wrong}/G.keras"], ["{wrong}/G.keras is a file"]),
         (["--output={wrong}/G.keras", "--format=keras"], ["{wrong}/G.keras already exists"]),
         (["--output={wrong}/new.h5", "--format=keras"], ["NAME.keras", "{wrong}/new.h5"]),
         (["--format=onnx", "--max-batch=4"], ["--max-batch has no effect with --format=onnx"]),
