@@ -18,6 +18,7 @@ from metrics.options import Options, options_of
 from metrics.rows import CACHE_VERSION
 from metrics.session import Session, digest
 from stylegan_tf.files.find import find_targets, load_generator
+from stylegan_tf.files.results import named_results
 from stylegan_tf.perception import weights
 from stylegan_tf.recipes.presets import is_mirrored
 from stylegan_tf.runtime.devices import make_strategy
@@ -175,8 +176,9 @@ def measure(request, target, session):
             append_record(path, record)
             for line in result.lines:
                 click.echo(line)
-        click.echo(f"{target.name}: {describe(record['results'])}  ({record['seconds']:.0f} s)")
-        values |= record["results"]
+        results = named_results(record)
+        click.echo(f"{target.name}: {describe(results)}  ({record['seconds']:.0f} s)")
+        values |= results
     return values
 
 
@@ -250,6 +252,7 @@ def table(rows):
     head = "  ".join(f"{name:>{size}}" for name, size in zip(names, columns, strict=True))
     lines = [f"{'network':{width}}  {head}"]
     for network, values in rows:
-        cells = (f"{values[name]:>{size}.4f}" for name, size in zip(names, columns, strict=True))
+        known = (f"{values[name]:.4f}" if name in values else "-" for name in names)
+        cells = (f"{cell:>{size}}" for cell, size in zip(known, columns, strict=True))
         lines.append(f"{network:{width}}  {'  '.join(cells)}")
     return lines

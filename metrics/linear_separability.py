@@ -18,6 +18,7 @@ from datasets.pool import num_cores, process_map, thread_map
 from dnnlib.linear_svm import classify_by_dual, classify_by_primal
 from metrics.metric import Result
 from metrics.options import DEGENERATE, SVMS
+from stylegan_tf.files.results import separability_name
 from stylegan_tf.images import to_uint8
 
 # Samples, of which half are kept for each attribute.
@@ -230,6 +231,12 @@ def table_lines(z, w):
         else:
             lines.append(f"{line}   {in_z.accuracy:7.1%}  {in_w.accuracy:7.1%}   {in_z.bits:6.4f} {in_w.bits:6.4f}")
     lines.append(f"{'2^(sum of bits)':<{width + 28}} {z.score:9.4f} {w.score:6.4f}")
+    skipped = [attribute.name for attribute in z.attributes if attribute.skipped]
+    if skipped:
+        lines.append(
+            f"Of {len(z.attributes)} attributes, {len(z.attributes) - len(skipped)} are in the sum, without "
+            f"{', '.join(skipped)}: not to be compared with a sum of all."
+        )
     for space, found in (("Z", z), ("W", w)):
         stopped = [attribute.name for attribute in found.attributes if not attribute.converged]
         if stopped:
@@ -259,4 +266,8 @@ def measure(session, classifiers, count):
     details = {
         space: [attribute._asdict() for attribute in found.attributes] for space, found in (("z", in_z), ("w", in_w))
     }
-    return Result({"ls_z": in_z.score, "ls_w": in_w.score}, details, table_lines(in_z, in_w))
+    values = {
+        separability_name(space, [attribute.skipped for attribute in found.attributes]): found.score
+        for space, found in (("z", in_z), ("w", in_w))
+    }
+    return Result(values, details, table_lines(in_z, in_w))

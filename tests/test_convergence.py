@@ -163,6 +163,23 @@ def test_what_counts(tmp_path):
     ]
 
 
+def test_separability_of_a_part_of_the_attributes_is_another_metric(tmp_path):
+    """Also in records of before, which called both by the same name."""
+    run = make_run(tmp_path / "run", {20: {"fid50k": 9.0}})
+    details = {space: [{"name": "a", "skipped": False}, {"name": "b", "skipped": True}] for space in "zw"}
+    whole = {space: [attribute | {"skipped": False} for attribute in details[space]] for space in "zw"}
+    append_record(run / "metrics.jsonl", {"results": {"ls_z": 4.0, "ls_w": 1.5}, "kimg": 20, "details": details})
+    append_record(run / "metrics.jsonl", {"results": {"ls_z": 5.0, "ls_w": 2.0}, "kimg": 40, "details": whole})
+    append_record(run / "metrics.jsonl", {"results": {"ls_w_1of2": 1.25}, "kimg": 60, "details": details})
+    assert read_run(run, "run").results == {
+        "fid50k": {20: 9.0},
+        "ls_z_1of2": {20: 4.0},
+        "ls_w_1of2": {20: 1.5, 60: 1.25},
+        "ls_z": {40: 5.0},
+        "ls_w": {40: 2.0},
+    }
+
+
 def test_what_is_refused(tmp_path):
     run = make_run(tmp_path / "run", {20: {"fid50k": 9.0}})
     empty = make_run(tmp_path / "empty", {})

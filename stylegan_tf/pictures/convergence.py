@@ -12,6 +12,7 @@ from dnnlib.files import atomic_file
 from dnnlib.image_files import read_text
 from dnnlib.json_lines import read_records
 from dnnlib.optional import import_optional
+from stylegan_tf.files.results import named_results
 from stylegan_tf.recipes.schedule import level_of
 from stylegan_tf.recipes.settings import TrainingConfig, from_dict
 
@@ -104,7 +105,7 @@ def read_results(folder):
     """{metric: {kimg: value}}: what was measured while the run trained, and by run_metrics.py afterwards.
 
     Where a metric was measured twice, the later one counts, and run_metrics.py's. Results of truncated images are a
-    metric of their own.
+    metric of their own, and so are those of a part of the attributes.
     """
     results = {}
     for path in [*sorted(folder.glob("metric-*.jsonl")), folder / "metrics.jsonl"]:
@@ -112,7 +113,7 @@ def read_results(folder):
             if record["kimg"] is None:
                 continue  # a network whose training is not known
             psi = record.get("truncation_psi")
-            for name, value in record["results"].items():
+            for name, value in named_results(record).items():
                 metric = name if psi is None else f"{name} (psi {psi:g})"
                 results.setdefault(metric, {})[record["kimg"]] = math.nan if value is None else value
     return {metric: dict(sorted(values.items())) for metric, values in results.items()}

@@ -98,7 +98,7 @@ def check_allowed(config, prefix=""):
         items = {f"{name}[{key}]": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
         for label, item in items.items():
             if not allowed.holds(item):
-                # An end that is not worth to be told of otherwise.
+                # The upper end, where it stands in no table.
                 above = isinstance(allowed, Range) and item > allowed.most and str(allowed.most) not in str(allowed)
                 expected = f"at most {allowed.most:.10g}" if above else allowed
                 raise ValueError(f"{label} must be {expected}; received {item!r}.")

@@ -102,6 +102,7 @@ def test_dry_run(tmp_path):
         "mirror": True,
         "fmap_base": 8192,
         "fmap_max": 512,
+        "balance": False,
     }
 
 

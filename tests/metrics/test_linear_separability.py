@@ -209,7 +209,8 @@ def test_table_and_json():
     assert lines[1].split() == ["smile", "25.0%", "90.0%", "95.0%", "0.5000", "0.2500"]
     assert lines[2].split(maxsplit=2) == ["hat", "0.0%", "skipped: all samples kept are of one class"]
     assert lines[3].split()[-2:] == ["1.4142", "1.1892"]
-    assert len(lines) == 4
+    assert lines[4] == "Of 2 attributes, 1 are in the sum, without hat: not to be compared with a sum of all."
+    assert len(lines) == 5
 
     found = separability(*blobs(), ["a", "b", "c"], 300)
     assert json.loads(json.dumps([attribute._asdict() for attribute in found.attributes]))[0]["name"] == "a"
