@@ -135,12 +135,18 @@ def test_rounds_that_do_not_fit(minibatch, accumulate, expected):
 
 @pytest.mark.parametrize(
     ("snapshot", "metric", "metrics", "every"),
-    [(10, 1, ["m"], None), (10, 20, ["m"], None), (10, 8, ["m"], 40), (10, 8, [], None)],
+    [(10, 1, ["m"], None), (10, 20, ["m"], None), (10, 8, ["m"], 40)],
 )
 def test_ticks_without_a_snapshot_are_not_measured(snapshot, metric, metrics, every):
     config = dataclasses.replace(CONFIG, snapshot_ticks=snapshot, metric_ticks=metric, metrics=metrics)
     lines = check_metric_ticks(config)
     assert [line.endswith(f"that is every {every} ticks.") for line in lines] == ([True] if every else [])
+
+
+def test_ticks_to_be_measured_without_a_metric():
+    (line,) = check_metric_ticks(dataclasses.replace(CONFIG, metric_ticks=8, metrics=[]))
+    assert line == "Nothing is measured: --metric-ticks=8 has no effect without --metrics."
+    assert check_metric_ticks(dataclasses.replace(CONFIG, metric_ticks=1, metrics=[])) == []
 
 
 def test_compiled_with_xla():

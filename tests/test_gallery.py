@@ -120,6 +120,12 @@ def test_classes(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize("noise", ["random", "fine", "coarse"])
+def test_no_noise(tmp_path, noise):
+    with pytest.raises(ValueError, match=f"The network has no noise; leave --noise={noise} out"):
+        write_images(Sampler(tiny_generator(use_noise=False)), LOOK._replace(noise=noise), [0], tmp_path)
+
+
 def test_no_classes(sampler, tmp_path):
     with pytest.raises(ValueError, match=r"The network has no classes"):
         write_images(sampler, LOOK._replace(label=0), [0], tmp_path)

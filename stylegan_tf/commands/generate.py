@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 import dnnlib.quiet_tensorflow  # noqa: F401
 from dnnlib.cli import (
@@ -171,6 +172,11 @@ def make_style_mixing(rows, columns, styles, outdir, psi, cutoff, noise, label, 
 @one_line_errors
 def make_truncation(seeds, psis, cutoff, psi_per_layer, outdir, noise, label, **given):
     """Show what truncation does (Figure 8). With psi 0 in all layers, every seed gives the average image."""
+    given_psis = click.get_current_context().get_parameter_source("psis") is ParameterSource.COMMANDLINE
+    if psi_per_layer and (given_psis or cutoff is not None):
+        raise ValueError(
+            "--psi-per-layer takes the place of --truncation-psi and --truncation-cutoff; leave those out."
+        )
     arguments = {"psis": psi_per_layer} if psi_per_layer else {"psis": psis, "cutoff": cutoff}
     save_figure(Figure(truncation, {"seeds": seeds, **arguments}), outdir, given, noise=noise, label=label)
 

@@ -41,7 +41,9 @@ class Look(NamedTuple):
     precision: str = "fp32"
 
     def check(self, sampler):
-        """ValueError if the class is none of the generator's."""
+        """ValueError if the class is none of the generator's, or if it has no noise that could be as asked for."""
+        if self.noise in ("random", "fine", "coarse") and not sampler.noise_resolutions:
+            raise ValueError(f"The network has no noise; leave --noise={self.noise} out.")
         if self.label is not None and not sampler.label_size:
             raise ValueError("The network has no classes; leave --class out.")
         if self.label is not None and not 0 <= self.label < sampler.label_size:

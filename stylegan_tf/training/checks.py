@@ -145,7 +145,9 @@ def check_minibatches(config, group_size):
 def check_metric_ticks(config):
     """Lines about ticks that are not measured though they are due, as they have no snapshot; none, or one."""
     together = math.lcm(config.snapshot_ticks, config.metric_ticks)
-    if not config.metrics or config.metric_ticks == 1 or together == config.metric_ticks:
+    if not config.metrics and config.metric_ticks != 1:
+        return [f"Nothing is measured: --metric-ticks={config.metric_ticks} has no effect without --metrics."]
+    if config.metric_ticks == 1 or together == config.metric_ticks:
         return []
     return [
         f"Only snapshots are measured: with --snapshot-ticks={config.snapshot_ticks} and "

@@ -135,6 +135,14 @@ def test_figures_of_the_paper(network, tmp_path):
         (["truncation", "--seeds=1", "--truncation-psi=1,nan"], "nan is no finite number"),
         (["noise-components", "--seeds=1", "--crop=9,9"], "'9,9' has 2 numbers; give 3"),
         (["uncurated", "--rows=1", "--lods=a"], "'a' is not a valid integer"),
+        (
+            ["truncation", "--seeds=1", "--psi-per-layer=1,0,1,0,1,0", "--truncation-psi=1"],
+            "--psi-per-layer takes the place of --truncation-psi",
+        ),
+        (
+            ["truncation", "--seeds=1", "--psi-per-layer=1,0,1,0,1,0", "--truncation-cutoff=2"],
+            "--psi-per-layer takes the place of --truncation-psi",
+        ),
         (["figures", "--class=3"], "There is no class 3; the network's are 0 to 2"),
     ],
 )
