@@ -149,7 +149,7 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
             run_dir = find_same_run(outdir, run_config)
         if dry_run:
             check_settings(run_config, METRICS)
-            if data := check_existing_data(run_config):
+            if run_dir is None and (data := check_existing_data(run_config)):
                 check_real_images(run_config.metrics, data, options_of(data.name, run_config.mirror))
             disk = disk_use(run_config)
             told = {"paper": paper_fid(run_config), "disk": disk and disk.to_dict()}

@@ -19,7 +19,7 @@ def check_settings(config, metrics=()):
             raise ValueError(f"There is no metric {name!r}; there are: {', '.join(metrics) or 'none yet'}.")
     if config.networks not in FAMILIES:
         raise ValueError(f"networks must be one of {', '.join(FAMILIES)}; received {config.networks!r}.")
-    if "/" in config.dataset.rstrip("/") or config.dataset in ("", ".", ".."):
+    if "/" in config.dataset or config.dataset in ("", ".", ".."):
         raise ValueError(
             f"dataset must be a folder's name in data_dir; received {config.dataset!r}. Give a path with --dataset."
         )

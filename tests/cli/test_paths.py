@@ -124,6 +124,7 @@ def test_training_takes_a_path(tmp_path, monkeypatch, name, form):
         (["--dataset=sets/plain", "--data-dir=data"], ["is a path", "--dataset=plain", "--data-dir"]),
         (["--dataset=/"], ["names no data set"]),
         (["--set=dataset=/data/plain"], ["dataset must be a folder's name", "--dataset"]),
+        (["--set=dataset=plain/"], ["dataset must be a folder's name", "--dataset"]),
     ],
     ids=" ".join,
 )

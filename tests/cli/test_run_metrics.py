@@ -26,6 +26,7 @@ from metrics.options import Options
 from metrics.rows import Progress
 from stylegan_tf.files.find import load_generator
 from stylegan_tf.files.identity import network_hash
+from stylegan_tf.files.results import separability_name
 from stylegan_tf.images import to_uint8
 
 FIRST, SECOND = "network-snapshot-000001", "network-snapshot-000002"
@@ -75,6 +76,11 @@ def measured(given):
     return measure(*given, "--all-snapshots", *(f"--metric={name}" for name in names))
 
 
+def separability_names(line):
+    """What the results of linear separability are called in a line of metrics.jsonl, by its details."""
+    return [separability_name(space, [a["skipped"] for a in line["details"][space]]) for space in "zw"]
+
+
 def test_a_line_for_each_result(folder, measured):
     lines = records(folder / "run")
     dataset = MultiResolutionDataset(folder / "data" / "tiny")
@@ -84,9 +90,14 @@ def test_a_line_for_each_result(folder, measured):
         ("fd_classifier", ["fd40"]),
         ("kd_classifier", ["kd40"]),
         ("pr_classifier", ["precision40", "recall40"]),
-        ("ls", ["ls_z", "ls_w"]),
     ]
-    assert [(line["metric"], list(line["results"])) for line in lines] == names * 2
+    # Of 20 images kept, all may be of one class.
+    assert [(line["metric"], list(line["results"])) for line in lines] == [
+        *names,
+        ("ls", separability_names(lines[3])),
+        *names,
+        ("ls", separability_names(lines[7])),
+    ]
     for number, line in enumerate(lines):
         snapshot, kimg, growth = [(FIRST, 1.234, (8, 0.5)), (SECOND, 2.345, None)][number // 4]
         network = folder / "run" / snapshot / "Gs.keras"
@@ -111,11 +122,12 @@ def test_a_line_for_each_result(folder, measured):
 def test_a_table_at_the_end(folder, measured):
     lines = records(folder / "run")
     *others, head, first, second = measured.splitlines()
-    columns = ["fd40", "kd40", "precision40", "recall40", "ls_z", "ls_w"]
+    columns = ["fd40", "kd40", "precision40", "recall40"]
+    columns += dict.fromkeys(separability_names(lines[3]) + separability_names(lines[7]))
     assert head.split() == ["network", *columns]
     for row, name, part in ((first, FIRST, lines[:4]), (second, SECOND, lines[4:])):
         results = {key: value for line in part for key, value in line["results"].items()}
-        assert row.split() == [name, *(f"{results[column]:.4f}" for column in columns)]
+        assert row.split() == [name, *(f"{results[c]:.4f}" if c in results else "-" for c in columns)]
     assert any(re.fullmatch(rf"{FIRST}: precision40 0\.\d+, recall40 [01]\.\d+  \(\d+ s\)", line) for line in others)
     assert any(re.fullmatch(r"third +\d.*", line) for line in others)  # attributes
 
@@ -129,9 +141,10 @@ def test_what_is_known_is_not_measured_again(folder, given, measured, monkeypatc
     path = folder / "run" / FIRST / "Gs.keras"
     assert f"{path}: ls is known from {folder / 'run' / 'metrics.jsonl'}.\n" in output
     assert output.count(" is known from ") == 4
-    assert output.splitlines()[-2].split()[1:] == [
-        f"{records(folder / 'run')[i]['results'][name]:.4f}" for i, name in ((3, "ls_z"), (3, "ls_w"), (0, "fd40"))
-    ]
+    lines = records(folder / "run")
+    cells = [cell for cell in output.splitlines()[-2].split()[1:] if cell != "-"]
+    separability = [lines[3]["results"][name] for name in separability_names(lines[3])]
+    assert sorted(cells) == sorted(f"{value:.4f}" for value in [*separability, lines[0]["results"]["fd40"]])
 
 
 def test_another_seed(folder, given, measured):
@@ -185,17 +198,22 @@ def planned(*arguments):
 def test_dry_run_writes_nothing(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = listing(folder)
-    plan = planned(f"--network={folder / 'run'}", "--metric=fid50k", "--metric=fd_classifier", "--all-snapshots")
+    plan = planned(f"--network={folder / 'run'}", "--metric=ppl_wend", "--metric=fd_classifier", "--all-snapshots")
     assert listing(folder) == before and not list(tmp_path.iterdir())
     assert plan["networks"] == [str(folder / "run" / name / "Gs.keras") for name in (FIRST, SECOND)]
     assert {name: metric["samples"] for name, metric in plan["metrics"].items()} == {
-        "fid50k": 50_000,
+        "ppl_wend": METRICS["ppl_wend"].usual,
         "fd_classifier": "as many as there are real images",
     }
     # Those of the run.
     assert (plan["dataset"], plan["data_dir"], plan["mirror"]) == ("tiny", str(folder / "data"), True)
     assert (plan["results"], plan["cache_dir"]) == (str(folder / "run" / "metrics.jsonl"), "cache")
     assert (plan["seed"], plan["crop"], plan["num_samples"], plan["num_gpus"]) == (0, "none", None, 0)
+
+
+def test_dry_run_knows_of_too_few_images(folder):
+    result = invoke(f"--network={folder / 'run'}", "--metric=fid50k", "--dry-run")
+    assert result.exit_code == 2 and "holds 50 images and their mirror images, and 50000" in result.stderr
 
 
 def test_options_reach_the_plan(folder):
@@ -219,7 +237,7 @@ def test_another_data_set_than_the_runs(folder):
 
 def test_paper(folder):
     names = [f"--metric={name}" for name in ("fd_classifier", "paper", "ls")]
-    plan = planned(f"--network={folder / 'run'}", *names)
+    plan = planned(f"--network={folder / 'run'}", "--data-dir=elsewhere", *names)
     assert list(plan["metrics"]) == ["fd_classifier", *PAPER]
     assert set(PAPER) == {"fid50k", "ppl_zfull", "ppl_wfull", "ppl_zend", "ppl_wend", "ls"}
 
