@@ -32,9 +32,6 @@ class ClassifierSettings:
         seed: With the attribute's column, it decides weights, order and mirroring.
         mirror: Whether half of the images, chosen at random, are mirrored.
         fmap_base, fmap_max: Feature maps, see `Discriminator`.
-        balance: Whether both classes of an attribute weigh the same in the loss, however rare one is. A rare one is
-            otherwise told less surely than the other, and linear separability keeps the half of the images that a
-            classifier is surest of.
     """
 
     total_kimg: float = 150
@@ -44,20 +41,10 @@ class ClassifierSettings:
     mirror: bool = True
     fmap_base: int = 8192
     fmap_max: int = 512
-    balance: bool = False
 
 
 # Ours, for 1,797 digits of 32x32 and two CPU cores: one classifier an attribute, and a shared trunk.
-RECIPES = {
-    "digits": {
-        "total_kimg": 30,
-        "minibatch": 32,
-        "learning_rate": 0.01,
-        "fmap_base": 64,
-        "fmap_max": 32,
-        "balance": True,
-    }
-}
+RECIPES = {"digits": {"total_kimg": 30, "minibatch": 32, "learning_rate": 0.01, "fmap_base": 64, "fmap_max": 32}}
 TRUNK_RECIPES = {
     "digits": {"total_kimg": 60, "minibatch": 32, "learning_rate": 0.005, "fmap_base": 128, "fmap_max": 64}
 }
@@ -122,7 +109,6 @@ def _check_origin(folder, found, origin, jobs):
     if shared_trunk:
         origin = origin | {"attributes": jobs[0].attributes}
     for name, metadata in found.items():
-        metadata = {"balance": False} | metadata  # which earlier versions did not know
         differing = [key for key, value in origin.items() if metadata.get(key) != value]
         if differing and (name == TRUNK) == shared_trunk:
             values = ", ".join(f"{key} {metadata.get(key)} instead of {origin[key]}" for key in differing)
@@ -226,7 +212,6 @@ class DeviceTraining:
                 name="classifier",
             )
             self.optimizer = Adam(self.network.trainable_variables)
-            self.weights = tf.Variable(tf.ones([2, num_outputs]), trainable=False)  # of absence and presence
         minibatches = [
             tf.TensorSpec([None, settings.minibatch, *images.shape], tf.uint8),
             tf.TensorSpec([None, settings.minibatch, num_outputs], tf.bool),
@@ -246,8 +231,6 @@ class DeviceTraining:
         random = np.random.RandomState(np.random.MT19937(np.random.SeedSequence([self.settings.seed, *columns])))
         with tf.device(self.device), ThreadPoolExecutor(1) as reader:
             self._initialize(random)
-            if self.settings.balance:
-                self.weights.assign(class_weights(self.images.present[self.images.trained][:, columns]))
             parts = training_parts(self.images, columns, self.settings, random)
             ahead = reader.submit(next, parts, None)
             while (part := ahead.result()) and not stop.is_set():
@@ -268,8 +251,7 @@ class DeviceTraining:
         for step in tf.range(tf.shape(images)[0]):
             with tf.GradientTape() as tape:
                 losses = classifier_loss(classifier_logits(self.network, images[step]), present[step])
-                weights = tf.where(present[step], self.weights[1], self.weights[0])
-                loss = tf.reduce_sum(weights * losses) / self.settings.minibatch
+                loss = tf.reduce_sum(losses) / self.settings.minibatch
             gradients = tape.gradient(loss, variables)
             self.optimizer.apply(tf.distribute.get_strategy(), gradients, self.settings.learning_rate)
 
@@ -284,19 +266,6 @@ class DeviceTraining:
                 logits = self.classify(self.images.read(indices)).numpy()
             right += ((logits > 0) == self.images.present[indices][:, columns]).sum(axis=0)
         return right / len(self.images.held_out)
-
-
-def class_weights(present):
-    """Weights with which the images of both classes come to half of the loss each, and all to what they were.
-
-    Args:
-        present: bool [N, attributes], both values in each column.
-
-    Returns:
-        float32 [2, attributes], of absence and of presence.
-    """
-    share = present.mean(axis=0)
-    return np.float32([0.5 / (1 - share), 0.5 / share])
 
 
 def classifier_loss(logits, present):

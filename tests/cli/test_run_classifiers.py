@@ -102,7 +102,6 @@ def test_dry_run(tmp_path):
         "mirror": True,
         "fmap_base": 8192,
         "fmap_max": 512,
-        "balance": False,
     }
 
 

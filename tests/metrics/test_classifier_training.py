@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import shutil
 import threading
 from dataclasses import asdict, replace
 
@@ -20,7 +19,6 @@ from metrics.classifier_data import LabelledImages, make_jobs, split, training_p
 from metrics.classifier_training import (
     ClassifierSettings,
     DeviceTraining,
-    class_weights,
     classifier_loss,
     settings_of,
     train_classifiers,
@@ -66,39 +64,6 @@ def assert_same_weights(folder, other, name):
 
 
 # What is learned.
-
-
-@pytest.mark.parametrize("balance, expected", [(False, 0.5 * np.log(0.1 / 0.9)), (True, 0.0)])
-def test_a_rare_class_weighs_as_much_as_the_other(tmp_path, balance, expected):
-    """All images are alike: of them, nothing can be learned but how often the attribute is there, or not even that."""
-    with MultiResolutionWriter(tmp_path / "alike") as writer:
-        for _ in range(200):
-            writer.add_image(np.full((8, 8, 3), 100, np.uint8))
-        writer.set_labels(np.eye(2)[(np.arange(200) % 10 == 0).astype(int)], ["often", "rare"])
-    dataset = MultiResolutionDataset(tmp_path / "alike", max_label_size="full")
-    settings = replace(SETTINGS, total_kimg=4, minibatch=40, balance=balance)
-    train_classifiers(dataset, tmp_path / "classifiers", settings, ["rare"])
-    classifiers = load_classifiers(tmp_path / "classifiers", 8, 3)
-    logits = classifiers(tf.fill([1, 8, 8, 3], tf.constant(100, tf.uint8))).numpy()
-    assert logits[0, 0] == pytest.approx(expected, abs=0.3)
-
-
-def test_class_weights():
-    weights = class_weights(np.array([[True, True], [False, True], [False, False], [False, True]]))
-    np.testing.assert_allclose(weights, [[2 / 3, 2], [2, 2 / 3]])
-    assert settings_of("digits").balance and not settings_of("celebahq").balance  # ours, and the paper's
-
-
-def test_networks_of_before_were_not_balanced(tmp_path, dataset, trained):
-    folder = tmp_path / "old"
-    shutil.copytree(trained[0], folder)
-    for path in folder.glob("*.json"):
-        metadata = json.loads(path.read_text())
-        del metadata["balance"]
-        path.write_text(json.dumps(metadata))
-    train_classifiers(dataset, folder, SETTINGS)  # which finds them all
-    with pytest.raises(ValueError, match="balance False instead of True"):
-        train_classifiers(dataset, folder, replace(SETTINGS, balance=True))
 
 
 def test_loss_is_the_cross_entropy_of_two_classes():
