@@ -79,18 +79,44 @@ def load_checkpoint(path, names):
     return _read(path, entries, {"argparse.Namespace": _Attributes})
 
 
-def read_storage(data):
-    """The numbers of a storage that was pickled on its own, as a stream in memory.
+def is_torch_file(path):
+    """Whether a file begins as those of `torch.save` do; OSError if it cannot be read."""
+    with open(path, "rb") as file:
+        beginning = file.read(14)
+    return beginning[:2] == b"PK" or beginning[4:] == MAGIC_NUMBER.to_bytes(10, "little")
+
+
+def tensors_in_pickles(limit):
+    """`calls` for `Machine`, which make NumPy arrays of the tensors in ordinary pickles.
 
     Args:
-        data: bytes.
-
-    Returns:
-        NumPy array of one dimension, a view of `data`.
-
-    Raises:
-        ValueError: It is damaged, or holds something else.
+        limit: Bytes of all storages together; a few bytes can name the same storage again and again.
     """
+    remaining = limit
+
+    def load(data):
+        nonlocal remaining
+        if type(data) is not bytes:
+            raise TypeError("a storage that is no bytes")
+        remaining -= len(data)
+        if remaining < 0:
+            raise ValueError("its storages are larger than the file")
+        return _read_storage(data)
+
+    def rebuild(numbers, offset, shape, strides, *_):
+        if type(numbers) is not np.ndarray or numbers.ndim != 1:
+            raise TypeError("a tensor without a storage")
+        return view(numbers, offset, shape, strides)
+
+    return {
+        "torch.storage._load_from_bytes": load,
+        "torch._utils._rebuild_tensor_v2": rebuild,
+        "torch._utils._rebuild_parameter": _rebuild_parameter,
+    }
+
+
+def _read_storage(data):
+    """The numbers of a storage that was pickled on its own, a stream in memory; an array of one dimension."""
     try:
         storage, storages = _read_stream(data)
         if not isinstance(storage, _Storage):
@@ -112,7 +138,9 @@ def view(numbers, offset, shape, strides):
     """
     if type(shape) is not tuple or type(strides) is not tuple:
         raise TypeError("a tensor without sizes or strides")
-    if any(type(number) is not int or number < 0 for number in (offset, *shape, *strides)) or len(shape) != len(strides):
+    if any(type(number) is not int or number < 0 for number in (offset, *shape, *strides)) or len(shape) != len(
+        strides
+    ):
         raise ValueError("a tensor of a negative size, or without strides")
     if 0 in shape:
         return np.zeros(shape, numbers.dtype)
