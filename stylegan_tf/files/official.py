@@ -38,12 +38,13 @@ behaviour_arguments = frozenset(
 
 
 def load_pickle(path_or_url, cache_dir="cache"):
-    """Opens a pickle of the original's networks; the file is read as data, and nothing in it is run.
+    """Opens a file of networks of another project; it is read as data, and nothing in it is run.
 
     A generator that had not finished growing knows it, as its `growth`.
 
     Args:
-        path_or_url: A file; or, where there is none of that name, an http(s) URL or a name in `published.PUBLISHED`.
+        path_or_url: A file, see `contents.read_networks`; or, where there is none of that name, an http(s) URL or a
+            name in `published.PUBLISHED`.
         cache_dir: Where downloads are kept.
 
     Returns:

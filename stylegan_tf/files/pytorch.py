@@ -1,4 +1,4 @@
-"""What pickles of stylegan2-ada-pytorch say about networks: modules as data, with the source of their classes unread."""
+"""What pickles of stylegan2-ada-pytorch say about networks: modules as data, their classes' source unread."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What checkpoints of rosinality's stylegan2-pytorch say about networks: sizes follow from the shapes of the tensors."""
+"""What checkpoints of rosinality's stylegan2-pytorch say about networks: sizes follow from the tensors' shapes."""
 
 import numpy as np
 
