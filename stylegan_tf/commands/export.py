@@ -23,7 +23,7 @@ FORMATS = ("savedmodel", *FILES)
 
 
 @click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
-@click.option("--network", required=True, metavar="NETWORK", help="Run, snapshot, .keras, .pkl, URL or name.")
+@click.option("--network", required=True, metavar="NETWORK", help="Run, snapshot, .keras, .pkl, .pt, URL or name.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),

@@ -23,15 +23,15 @@ from stylegan_tf.runtime.precision import PRECISIONS, dtype_policy, use_precisio
 def main():
     """Make pictures with a trained network: images of seeds, the paper's figures, videos.
 
-    A network is a run (its newest snapshot), a snapshot, a .keras file, a .pkl file of the original's or its URL, or
-    the name of a published network such as ffhq-1024. The same seed gives the latents, and with a published network
-    the picture, that it gives with the original.
+    A network is a run (its newest snapshot), a snapshot, a .keras file, a .pkl or .pt file of another project or its
+    URL, or the name of a published network such as ffhq-1024. The same seed gives the latents, and with a published
+    network the picture, that it gives with the original.
     """
 
 
 # Options of several verbs; what they are called is a parameter of `open_sampler` or `Look`.
 network_options = options(
-    click.option("--network", required=True, metavar="NETWORK", help="Run, snapshot, .keras, .pkl, URL or name."),
+    click.option("--network", required=True, metavar="NETWORK", help="Run, snapshot, .keras, .pkl, .pt, URL or name."),
     click.option(
         "--num-gpus", type=click.IntRange(min=0), help="GPUs to use; 0 for the CPU.  [default: all there are]"
     ),

@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import math
 
+from stylegan_tf.files.contents import SUFFIXES
 from stylegan_tf.files.published import PUBLISHED
 
 PACKAGES = ("tensorflow", "keras", "numpy")
@@ -46,8 +47,8 @@ def licence(target):
     published = {network.file: network for network in PUBLISHED.values()}.get(target.path.name)
     if published:
         return published.description
-    if target.path.suffix == ".pkl":
-        return "See where this pickle was published."
+    if target.path.suffix in SUFFIXES:
+        return "See where this file was published."
     data = f"data set {target.config.dataset}" if target.config else "data set that it was trained on"
     return f"That of the network's owner, and of the {data}."
 

@@ -161,7 +161,7 @@ class TrainingConfig:
     generator: dict = setting(dict, "Keyword arguments of the family's generator.")
     discriminator: dict = setting(dict, "Keyword arguments of the family's discriminator.")
     init_from: str | None = setting(
-        None, "Start with the weights of a snapshot, a run, a .pkl, its URL or its name.", unset="random weights"
+        None, "Start with the weights of a snapshot, a run, a .pkl or .pt, its URL or its name.", unset="random weights"
     )
     freeze_d: int = setting(0, "Layers of D, from the image on, not to train.", NOT_NEGATIVE)
     loss: LossConfig = LossConfig()

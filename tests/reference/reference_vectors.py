@@ -23,6 +23,7 @@ KINDS = {
     "losses": "losses-*.npz",
     "metrics": "metrics*.npz",
     "networks-expected": "networks-expected-*.npz",
+    "networks-expected-others": "networks-expected-[ar]*.npz",  # ada, adapt and rosinality
     "ops": "ops*.npz",
     "process_reals": "process_reals*.npz",
     "progan-d": "progan-d_*.npz",
@@ -41,18 +42,15 @@ KINDS = {
 }
 
 # Files that a test opens beside those of its kind, or by their names.
-COMPANIONS = ("dataset-contents.npz", "networks-stylegan*.pkl")
+COMPANIONS = (
+    *("dataset-contents.npz", "networks-stylegan*.pkl", "networks-ada-*.pkl", "networks-adapt-*.pkl"),
+    "networks-rosinality*.pt",
+)
 
 # Kinds of what the project does not have: no test reads them. Whoever brings it moves its line to KINDS.
 PASSED_OVER = (
     "ada-*",
     "diffaugment-*",
-    "networks-ada-*",
-    "networks-adapt-*",
-    "networks-expected-ada-*",
-    "networks-expected-adapt-*",
-    "networks-expected-rosinality*",
-    "networks-rosinality*",
     "projector-*",
     "stylegan2-contributions.npz",
 )
