@@ -9,6 +9,11 @@ from stylegan_tf.networks.generator import Generator
 from stylegan_tf.networks.mapping import MappingNetwork
 from stylegan_tf.networks.progan import ProGANDiscriminator, ProGANGenerator
 from stylegan_tf.networks.stylegan2 import StyleGAN2Generator, StyleGAN2GrowingGenerator, StyleGAN2Mapping
+from stylegan_tf.networks.stylegan2_ada import (
+    StyleGAN2ADADiscriminator,
+    StyleGAN2ADAGenerator,
+    StyleGAN2ADAMapping,
+)
 from stylegan_tf.networks.stylegan2_discriminator import StyleGAN2Discriminator, StyleGAN2GrowingDiscriminator
 from stylegan_tf.networks.stylegan2_synthesis import StyleGAN2GrowingSynthesis, StyleGAN2Synthesis
 from stylegan_tf.networks.synthesis import SynthesisNetwork
@@ -84,6 +89,20 @@ FAMILIES = {
         stylegan2_names.stylegan2,
         stylegan2_names.count_weights,
         version=4,
+    ),
+    # StyleGAN2 with StyleGAN2-ADA's labels; what has none is StyleGAN2's.
+    "stylegan2-ada": Family(
+        StyleGAN2ADAGenerator,
+        StyleGAN2ADADiscriminator,
+        {
+            "G_main": StyleGAN2ADAGenerator,
+            "G_mapping": StyleGAN2ADAMapping,
+            "G_synthesis": StyleGAN2Synthesis,
+            "D_main": StyleGAN2ADADiscriminator,
+        },
+        stylegan2_names.stylegan2_ada,
+        stylegan2_names.count_weights,
+        version=5,
     ),
 }
 

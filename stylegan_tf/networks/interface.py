@@ -155,7 +155,8 @@ class BaseDiscriminator(Network):
 
     Attributes:
         label_size: Length of a label.
-        mbstd_group_size: Images in a group of the minibatch standard deviation, which a minibatch must divide into.
+        mbstd_group_size: Images in a group of the minibatch standard deviation, which a minibatch must divide into;
+            infinite where the whole minibatch is one.
         layers_from_image: Its layers with weights, a list of lists, in the order in which an image passes them.
         grows: Whether it takes `fade`.
     """

@@ -94,6 +94,16 @@ def feature_maps(stage, fmap_base, fmap_decay, fmap_max):
     return min(int(fmap_base / 2.0 ** (stage * fmap_decay)), fmap_max)
 
 
+def feature_maps_by_stage(resolution, fmap_base, fmap_decay, fmap_max, fmaps=None):
+    """[`feature_maps`] of every stage of a network of this resolution; or `fmaps` itself, which must be as many."""
+    stages = log2_resolution(resolution)
+    if fmaps is None:
+        return [feature_maps(stage, fmap_base, fmap_decay, fmap_max) for stage in range(stages)]
+    if len(fmaps) != stages:
+        raise ValueError(f"fmaps must have {stages} numbers at resolution {resolution}; received {len(fmaps)}.")
+    return list(fmaps)
+
+
 def is_fused(fused_scale, resolution):
     """Whether the reference fuses a resampling convolution with this larger side; "auto" means from 128 up."""
     if fused_scale not in (True, False, "auto"):
