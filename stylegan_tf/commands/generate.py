@@ -17,6 +17,7 @@ from stylegan_tf.pictures.video import SPACES, Interpolation
 from stylegan_tf.runtime.devices import count_gpus, make_strategy
 from stylegan_tf.runtime.hosts import Hosts
 from stylegan_tf.runtime.precision import PRECISIONS, dtype_policy, use_precision
+from stylegan_tf.runtime.processor import remark_on_precision
 
 
 @click.group(cls=Group, context_settings={"show_default": True, "max_content_width": 110})
@@ -61,7 +62,10 @@ def open_sampler(network, num_gpus, minibatch, precision, cache_dir):
     """The Sampler of a user's options, and the name of its network."""
     target = find_targets(network, cache_dir=cache_dir)[-1]
     use_precision(precision)
-    with make_strategy(count_gpus() if num_gpus is None else num_gpus, Hosts()).scope():
+    num_gpus = count_gpus() if num_gpus is None else num_gpus
+    if remark := remark_on_precision(precision, num_gpus):
+        click.echo(remark, err=True)
+    with make_strategy(num_gpus, Hosts()).scope():
         generator = load_generator(target.path, dtype_policy(precision))
     return Sampler(generator, minibatch), str(target.path)
 

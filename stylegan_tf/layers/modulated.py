@@ -144,12 +144,12 @@ class ModulatedConv2D(FullPrecision, FilteredConv2D):
     def call(self, x, w):
         style = self.style(w) + 1.0
         kernel = self.kernel * self.coefficient
-        x = self.convolve(x * style[:, None, None, :], kernel)
+        x = self.convolve(x * by_map(style), kernel)
         x = ops.cast(x, self.variable_dtype)
         if self.demodulate:
             # The gain in the kernel is not a part of the norm.
             energy = ops.sum(ops.square(kernel / self.gain), axis=(0, 1))
-            x = x * ops.rsqrt(ops.matmul(ops.square(style), energy) + self.epsilon)[:, None, None, :]
+            x = x * by_map(ops.rsqrt(ops.matmul(ops.square(style), energy) + self.epsilon))
         return clamped(self.add_bias(x), self.clamp)
 
     def compute_output_shape(self, x_shape, w_shape=None):
@@ -158,6 +158,11 @@ class ModulatedConv2D(FullPrecision, FilteredConv2D):
     def get_config(self):
         own = {"demodulate": self.demodulate, "epsilon": self.epsilon, "clamp": self.clamp}
         return {**super().get_config(), **own}
+
+
+def by_map(factors):
+    """Factors of the feature maps, [N, C], as [N, 1, 1, C]."""
+    return ops.reshape(factors, (-1, 1, 1, factors.shape[-1]))
 
 
 def checked_taps(taps):

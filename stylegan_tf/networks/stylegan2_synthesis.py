@@ -202,14 +202,14 @@ class StyleGAN2Synthesis(BaseSynthesis):
 
     def features(self, w, noise, count):
         """Yields the features after each of the first blocks, with the style of their toRGB."""
-        x = self.constant(w)
+        x, w = self.constant(w), ops.unstack(w, self.num_layers, axis=1)
         for block, layers in enumerate(self.layers_by_resolution[:count]):
             before = x
             for i, layer in enumerate(layers, start=max(2 * block - 1, 0)):
-                x = layer(x, w[:, i], noise[i])
+                x = layer(x, w[i], noise[i])
             if self.skip and block:
                 x = x + ops.cast(self.skip[block - 1](before), x.dtype)
-            yield x, w[:, 2 * block + 1]
+            yield x, w[2 * block + 1]
 
     def call(self, w, noise=None):
         image = None

@@ -13,6 +13,7 @@ from stylegan_tf.runtime.agreement import agree, check_alike, watch
 from stylegan_tf.runtime.devices import make_strategy
 from stylegan_tf.runtime.hosts import find_hosts
 from stylegan_tf.runtime.precision import use_precision
+from stylegan_tf.runtime.processor import remark_on_precision
 from stylegan_tf.training.average import half_life_beta
 from stylegan_tf.training.checkpoint import Progress, load_newest
 from stylegan_tf.training.checks import check_generator, check_metric_ticks, check_minibatches, check_settings
@@ -57,6 +58,7 @@ class Trainer:
             self.models = build_models(config, self.strategy, self.data)
             check_generator(config, self.models.G)
             self.remarks = check_minibatches(config, self.models.D.mbstd_group_size) + check_metric_ticks(config)
+            self.remarks += filter(None, [remark_on_precision(config.precision, config.num_gpus)])
             self.parts = parts_of(config)
             self.totals = tf.Variable(tf.zeros(len(statistics_of(self.parts))), trainable=False)  # of this tick's steps
             self.progress = Progress()

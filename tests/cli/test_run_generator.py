@@ -14,6 +14,7 @@ from stylegan_tf.files.find import load_generator
 from stylegan_tf.files.official import load_pickle
 from stylegan_tf.networks import ProGANGenerator
 from stylegan_tf.pictures.sampler import Sampler, latents
+from stylegan_tf.runtime.processor import remark_on_precision
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +66,14 @@ def test_options(run, tmp_path):
     assert make(f"--network={snapshot}", "--seeds=5-7", f"--outdir={tmp_path}", *options).startswith("1 of 3 images")
 
 
-def test_precision(run, tmp_path):
-    make(f"--network={run}", "--seeds=1", f"--outdir={tmp_path / 'fp32'}")
-    make(f"--network={run}", "--seeds=1", f"--outdir={tmp_path / 'bf16'}", "--precision=bf16")
+def test_precision(run, tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text("flags\t\t: fpu avx2\n")
+    monkeypatch.setattr("stylegan_tf.runtime.processor.CPUINFO", tmp_path / "cpuinfo")
+    result = invoke(f"--network={run}", "--seeds=1", f"--outdir={tmp_path / 'fp32'}")
+    assert (result.exit_code, result.stderr) == (0, "")
+    result = invoke(f"--network={run}", "--seeds=1", f"--outdir={tmp_path / 'bf16'}", "--precision=bf16")
+    assert result.exit_code == 0
+    assert result.stderr == f"{remark_on_precision('bf16', num_gpus=0)}\n"
     difference = np.abs(pixels(tmp_path / "fp32" / "seed0001.png") - pixels(tmp_path / "bf16" / "seed0001.png"))
     assert 0 < difference.max() < 30 and difference.mean() < 3
 
