@@ -8,6 +8,7 @@ import dnnlib.quiet_tensorflow  # noqa: F401
 from dnnlib.cli import Finite, Group, Numbers, Seeds, one_line_errors, options
 from dnnlib.videos import check_video
 from stylegan_tf.files.find import find_targets, load_generator
+from stylegan_tf.networks.families import usual_truncation
 from stylegan_tf.pictures.convergence import write_convergence
 from stylegan_tf.pictures.figures import noise_components, noise_detail, style_mixing, truncation, uncurated
 from stylegan_tf.pictures.gallery import Look, write_images
@@ -45,10 +46,13 @@ psi_option = click.option(
     "--truncation-psi",
     "psi",
     type=Finite(),
-    help="Strength of truncation; 1: none.  [default: 0.7; 1 for networks without styles]",
+    help=f"Strength of truncation; 1: none.  [default: {usual_truncation('psi')}; 1 for networks without styles]",
 )
 cutoff_option = click.option(
-    "--truncation-cutoff", "cutoff", type=click.IntRange(min=0), default=8, help="Layers that are truncated."
+    "--truncation-cutoff",
+    "cutoff",
+    type=click.IntRange(min=0),
+    help=f"Layers that are truncated, the first ones.  [default: {usual_truncation('cutoff')}]",
 )
 noise_option = click.option("--noise", type=click.Choice(NOISES), default="fixed", help="Noise of the layers.")
 class_option = click.option(
@@ -66,11 +70,10 @@ def open_sampler(network, num_gpus, minibatch, precision, cache_dir):
     return Sampler(generator, minibatch), str(target.path)
 
 
-def make_look(sampler, network, psi=None, **look):
-    """The Look of a user's options; without a psi, the usual one of the paper's figures."""
-    # Progressive GAN, and configurations without a mapping network, have no average worth going to.
-    usual = 0.7 if sampler.num_layers > 1 else 1.0
-    return Look(network, usual if psi is None else psi, **look)
+def make_look(sampler, network, psi=None, cutoff=None, **look):
+    """The Look of a user's options; where they do not say how to truncate, as is usual for the network."""
+    psi = sampler.usual_psi if psi is None else psi
+    return Look(network, psi, sampler.truncated_layers if cutoff is None else cutoff, **look)
 
 
 @main.command("images")
