@@ -3,10 +3,10 @@
     python benchmarks/droplets.py results/00000-digits-f-cpu results/00001-digits-sg2-e-cpu --output=droplets.png
 
 StyleGAN's generator makes such spots, most of them invisible in its images, and StyleGAN2's is made so as not to
-(Karras et al., 2019, section 2). After each layer, every feature map is brought to mean 0 and variance 1, and the energy of a
-pixel is the mean of their squares. The peak of an image is the root of its largest energy, whose mean is 1: what no map
-stands out from is a little above 1, and a spot that all maps share is far above. Scale and offset, which styles set, do
-not matter, so that networks of both kinds compare.
+(Karras et al., 2019, section 2). After each layer, every feature map is brought to mean 0 and variance 1, and the
+energy of a pixel is the mean of their squares. The peak of an image is the root of its largest energy. The mean energy
+is 1, so that the peak is a little above 1 where no pixel stands out, and far above where all maps share a spot. Scale
+and offset of the maps, which styles set, do not matter: networks of both kinds compare.
 """
 
 import sys

@@ -156,30 +156,16 @@ class BaseSynthesis(Network):
 
     Attributes:
         resolution, num_channels, dlatent_size, num_layers, noise_shapes, noise_images: See `BaseGenerator`.
+        sums_resolutions: Whether the image is the sum of what each resolution adds; `added_images(w, noise)` returns
+            that, {side: float [N, side, side, num_channels]} from 4 up, before it is enlarged.
     """
 
     growth = None
+    sums_resolutions = False
 
     def layers_at(self, resolution):
         """Number of layers, the first ones, that images of this side take styles from."""
         return self.num_layers
-
-    def added_images(self, w, noise=None):
-        """What each resolution adds to the image, where it is their sum.
-
-        Args:
-            w, noise: See above.
-
-        Returns:
-            {side: float [N, side, side, num_channels]}, from 4 up: what is enlarged and added up.
-
-        Raises:
-            ValueError: The image is no such sum.
-        """
-        raise ValueError(
-            "The network's image is not a sum of what each resolution adds; give a generator with skip connections, "
-            "such as StyleGAN2's."
-        )
 
 
 class BaseDiscriminator(Network):

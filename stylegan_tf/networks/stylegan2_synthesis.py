@@ -199,9 +199,11 @@ class StyleGAN2Synthesis(BaseSynthesis):
         pairs = zip(self.to_rgb, features[-len(self.to_rgb) :], strict=True)
         return [to_rgb(x, style) for to_rgb, (x, style) in pairs]
 
+    @property
+    def sums_resolutions(self):
+        return self.architecture == "skip"
+
     def added_images(self, w, noise=None):
-        if self.architecture != "skip":
-            return super().added_images(w, noise)
         return dict(zip(self.resolutions, self.outputs(w, noise), strict=True))
 
     def call(self, w, noise=None):
@@ -244,8 +246,8 @@ class StyleGAN2GrowingSynthesis(GrowingSynthesis, StyleGAN2Synthesis):
         super().__init__(**arguments, architecture="skip", **kwargs)
         self.growth = growth
 
-    # Its image is that of one toRGB, or of two while one fades in.
-    added_images = BaseSynthesis.added_images
+    # The image is that of one toRGB, or a mixture of two.
+    sums_resolutions = False
 
     def image_at(self, resolution, w, noise, fade):
         last = self.resolutions.index(resolution)

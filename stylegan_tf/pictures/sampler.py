@@ -144,6 +144,11 @@ class Sampler:
         Raises:
             ValueError: The images are not sums over resolutions, or the network is broken.
         """
+        if not self.generator.synthesis.sums_resolutions:
+            raise ValueError(
+                "The network's image is not a sum of what each resolution adds; give a generator with skip "
+                "connections, such as StyleGAN2's."
+            )
         return self._of_styles(self._moments, w, noise, noise_seeds)
 
     def _of_styles(self, functions, w, noise, noise_seeds):
