@@ -1,6 +1,6 @@
 """Do a network's feature maps hold droplets: small spots that outshine all the rest of every map?
 
-    python benchmarks/droplets.py results/00000-digits-f-cpu results/00001-digits-sg2-e-cpu --output=droplets.png
+    python benchmarks/droplets.py results/00001-digits-f-cpu results/00002-digits-sg2-e-cpu --output=droplets.png
 
 StyleGAN's generator makes such spots, most of them invisible in its images, and StyleGAN2's is made so as not to
 (Karras et al., 2019, section 2). After each layer, every feature map is brought to mean 0 and variance 1, and the
@@ -125,15 +125,21 @@ def table(found):
             yield f"{one.name:{width}}  {word:<7s}  " + "  ".join(cells)
 
 
+def places(layers):
+    """Where layers of these resolutions stand: two places for each, of which a lone layer has the second."""
+    level = {side: side.bit_length() - 3 for side in layers}
+    return [2 * level[side] + 1 - layers[i + 1 :].count(side) for i, side in enumerate(layers)]
+
+
 def draw(found):
     """The Matplotlib figure: peaks by layer, and the energies of each network's image with the highest peak."""
     matplotlib_figure = import_optional("matplotlib.figure", "Drawing curves", "metrics")
     columns = 1 + max(len(set(one.layers)) for one in found)
     figure = matplotlib_figure.Figure(figsize=(1.6 * columns, 4 + 1.8 * len(found)), layout="constrained")
     grid = figure.add_gridspec(1 + len(found), columns, height_ratios=[4, *[1.8] * len(found)])
-    axes = figure.add_subplot(grid[0, :], ylabel="Peak / root mean square", yscale="log")
+    axes = figure.add_subplot(grid[0, :], ylabel="Peak / root mean square", xlabel="Layers, by resolution")
     for number, one in enumerate(found):
-        x = range(len(one.layers))
+        x = places(one.layers)
         axes.plot(x, one.peaks.mean(axis=0), "o-", color=f"C{number}", label=f"{one.name}, mean")
         axes.plot(x, one.peaks.max(axis=0), ":", color=f"C{number}", label="highest")
         panel = figure.add_subplot(grid[1 + number, 0])
@@ -145,9 +151,9 @@ def draw(found):
             panel = figure.add_subplot(grid[1 + number, column])
             panel.imshow(np.sqrt(values), cmap="magma", vmin=0)
             panel.set_title(f"{resolution}x{resolution}", fontsize="small")
-    longest = max((one.layers for one in found), key=len)
-    axes.set_xticks(range(len(longest)), [f"{r}" for r in longest], fontsize="small")
-    axes.set_xlabel("Layers, by resolution")
+    ticks = {place: side for one in found for place, side in zip(places(one.layers), one.layers, strict=True)}
+    axes.set_xticks(list(ticks), [str(side) for side in ticks.values()], fontsize="small")
+    axes.set_ylim(bottom=0)
     axes.legend(fontsize="small")
     for panel in figure.axes[1:]:
         panel.set(xticks=[], yticks=[])

@@ -97,6 +97,8 @@ def test_curves_and_bars():
     axes = draw(found).axes[0]
     assert [line.get_label() for line in axes.lines] == ["4x4", "8x8"]
     np.testing.assert_allclose([line.get_xydata() for line in axes.lines], [[(0, 50), (2, 25)], [(0, 50), (2, 75)]])
+    low, high = axes.get_ylim()
+    assert low == 0 and high > 75
     axes = draw(found[1:]).axes[0]
     assert [bar.get_height() for bar in axes.patches] == pytest.approx([25, 75])
     assert [text.get_text() for text in axes.get_xticklabels()] == ["4x4", "8x8"] and axes.get_title() == "2"

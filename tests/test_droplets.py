@@ -41,6 +41,11 @@ def test_feature_maps(family):
     assert len(droplets.feature_maps(synthesis, w)[0]) == len(found)
 
 
+def test_places_of_layers():
+    assert droplets.places([4, 4, 8, 8]) == [0, 1, 2, 3]
+    assert droplets.places([4, 8, 8]) == [1, 2, 3]
+
+
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory):
     """{family: .keras file}; the feature maps of the first have a droplet, which its noise draws."""

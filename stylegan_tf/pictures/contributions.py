@@ -97,7 +97,7 @@ def draw(found):
     """The Matplotlib figure of a list of Contributions: bars of one, curves over training of several."""
     matplotlib_figure = import_optional("matplotlib.figure", "Drawing curves", "metrics")
     figure = matplotlib_figure.Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot(ylabel="Contribution to the image, %", ylim=(0, None))
+    axes = figure.add_subplot(ylabel="Contribution to the image, %")
     if len(found) == 1:
         names = [f"{resolution}x{resolution}" for resolution in found[0].percent]
         axes.bar(names, list(found[0].percent.values()))
@@ -107,5 +107,6 @@ def draw(found):
     for resolution in found[0].percent:
         values = [one.percent[resolution] for one in found]
         axes.plot([one.kimg for one in found], values, "o-", markersize=3, label=f"{resolution}x{resolution}")
+    axes.set_ylim(bottom=0)
     axes.legend(fontsize="small")
     return figure
