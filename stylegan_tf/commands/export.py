@@ -12,6 +12,7 @@ from stylegan_tf.export.formats import export_keras, export_onnx, export_weights
 from stylegan_tf.export.model_card import network_facts
 from stylegan_tf.export.savedmodel import export_savedmodel, version_folder
 from stylegan_tf.files.find import find_targets, load_generator
+from stylegan_tf.networks.families import usual_truncation
 
 # What writes a file, and which options it takes.
 FILES = {
@@ -36,7 +37,9 @@ FORMATS = ("savedmodel", *FILES)
 )
 @click.option("--max-batch", type=click.IntRange(min=1), default=32, help="savedmodel: most images of a request.")
 @click.option(
-    "--truncation-cutoff", type=click.IntRange(min=0), default=8, help="savedmodel, onnx: layers that psi truncates."
+    "--truncation-cutoff",
+    type=click.IntRange(min=0),
+    help=f"savedmodel, onnx: layers that psi truncates.  [default: {usual_truncation('cutoff')}]",
 )
 @click.option("--cache-dir", default="cache", help="Folder of downloaded networks.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and stop.")

@@ -12,7 +12,7 @@ _MEANINGS = {
     "latents": "z, standard normal",
     "labels": "label, one-hot as a rule",
     "w": "styles of the layers, as mapping returns them",
-    "truncation_psi": "truncation trick: 1 for none, 0 for the average image, 0.7 as a rule",
+    "truncation_psi": "truncation trick: 1 for none, 0 for the average image, the architecture's usual_psi as a rule",
     "noise_seed": "seed of the noise images; -1 for the stored ones",
     "seeds": "NumPy seed of z: numpy.random.RandomState(seed).randn(latent_size)",
     "classes": "number of the class, whose label is one-hot",
@@ -72,13 +72,14 @@ def model_card(generator, signatures, facts, **more):
 
 
 def architecture(generator):
-    """Class, arguments, size and growth of a generator."""
+    """Class, arguments, size, growth and usual truncation of a generator."""
     resolution, fade = generator.growth or (generator.resolution, 1.0)
     return {
         "class": type(generator).__name__,
         "arguments": generator.arguments,
         "parameters": sum(math.prod(variable.shape) for variable in generator.trainable_variables),
         "grown_to": {"resolution": resolution, "fade": fade},
+        "usual_psi": generator.usual_psi,
     }
 
 

@@ -116,6 +116,20 @@ def family_of(network):
     raise ValueError(f"A {cls.__name__} belongs to no family of networks; there are {', '.join(FAMILIES)}.")
 
 
+def usual_truncation(of):
+    """The truncation that is usual for each family, in words: "0.7; for stylegan2 0.5".
+
+    Args:
+        of: "psi", its strength, or "cutoff", the number of layers.
+    """
+    families = {}
+    for name, family in FAMILIES.items():
+        usual = getattr(family.generator, f"usual_{of}")
+        families.setdefault("all" if usual is None else f"{usual:g}", []).append(name)
+    first, *others = families
+    return "; ".join([first, *(f"{value} for {' and '.join(families[value])}" for value in others)])
+
+
 def official_function(name, arguments=None, version=None):
     """(Family, class) of one of the original's functions; ValueError for one that is unknown.
 

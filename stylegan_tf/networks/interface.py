@@ -18,10 +18,14 @@ class BaseGenerator(Network):
         latent_size, label_size: Lengths of z and of a label; a label_size of 0 is without conditioning.
         grows: Whether it can be grown, as a `GrowingGenerator`.
         growth: (resolution, fade) of its newest block; None once it is grown.
+        usual_psi, usual_cutoff: Truncation where nobody says otherwise, that of its paper's pictures; see `truncate`.
+        figures: Name of the set in `pictures.paper_figures` that shows what its paper shows; None for that of its data.
     """
 
     grows = False
     growth = None
+    usual_psi, usual_cutoff = 0.7, 8
+    figures = None
 
     def build(self, z_shape):
         # Running average of w over training, the centre of the truncation trick; the trainer updates it.
@@ -55,6 +59,11 @@ class BaseGenerator(Network):
         return self.num_layers > 1
 
     @property
+    def truncated_layers(self):
+        """Number of layers that its usual truncation acts on."""
+        return self.num_layers if self.usual_cutoff is None else self.usual_cutoff
+
+    @property
     def noise_shapes(self):
         """Shapes of the noise images, [1, R, R, 1], a list; empty without noise."""
         return self.synthesis.noise_shapes
@@ -68,7 +77,7 @@ class BaseGenerator(Network):
         """Number of layers, the first ones, that images of this side take styles from."""
         return self.synthesis.layers_at(resolution)
 
-    def truncate(self, w, psi=0.7, cutoff=8):
+    def truncate(self, w, psi=usual_psi, cutoff=usual_cutoff):
         """Pulls w towards its average: w_average + psi (w - w_average), in the layers before `cutoff`.
 
         Args:
@@ -105,7 +114,7 @@ class BaseGenerator(Network):
         """
         return ops.where((ops.arange(self.num_layers) < cutoff)[None, :, None], w, w2)
 
-    def call(self, z, labels=None, truncation_psi=0.7, truncation_cutoff=8, noise=None):
+    def call(self, z, labels=None, truncation_psi=usual_psi, truncation_cutoff=usual_cutoff, noise=None):
         return self.synthesis(self.truncate(self.mapping(z, labels), truncation_psi, truncation_cutoff), noise=noise)
 
 
@@ -124,7 +133,16 @@ class GrowingGenerator(BaseGenerator):
         self.synthesis.growth = growth
         self.arguments["growth"] = self.synthesis.growth
 
-    def call(self, z, labels=None, truncation_psi=0.7, truncation_cutoff=8, noise=None, resolution=None, fade=None):
+    def call(
+        self,
+        z,
+        labels=None,
+        truncation_psi=BaseGenerator.usual_psi,
+        truncation_cutoff=BaseGenerator.usual_cutoff,
+        noise=None,
+        resolution=None,
+        fade=None,
+    ):
         w = self.truncate(self.mapping(z, labels), truncation_psi, truncation_cutoff)
         return self.synthesis(w, noise=noise, resolution=resolution, fade=fade)
 
@@ -138,9 +156,12 @@ class BaseSynthesis(Network):
 
     Attributes:
         resolution, num_channels, dlatent_size, num_layers, noise_shapes, noise_images: See `BaseGenerator`.
+        sums_resolutions: Whether the image is the sum of what each resolution adds; `added_images(w, noise)` returns
+            that, {side: float [N, side, side, num_channels]} from 4 up, before it is enlarged.
     """
 
     growth = None
+    sums_resolutions = False
 
     def layers_at(self, resolution):
         """Number of layers, the first ones, that images of this side take styles from."""

@@ -211,12 +211,23 @@ class StyleGAN2Synthesis(BaseSynthesis):
                 x = x + ops.cast(self.skip[block - 1](before), x.dtype)
             yield x, w[2 * block + 1]
 
-    def call(self, w, noise=None):
-        image = None
+    def outputs(self, w, noise):
+        """The output of each toRGB, a list."""
         features = list(self.features(w, self.noise_images if noise is None else noise, len(self.resolutions)))
-        for to_rgb, (x, style) in zip(self.to_rgb, features[-len(self.to_rgb) :], strict=True):
-            new_image = to_rgb(x, style)
-            image = new_image if image is None else enlarge_filtered(image, self.resample_kernel) + new_image
+        pairs = zip(self.to_rgb, features[-len(self.to_rgb) :], strict=True)
+        return [to_rgb(x, style) for to_rgb, (x, style) in pairs]
+
+    @property
+    def sums_resolutions(self):
+        return self.architecture == "skip"
+
+    def added_images(self, w, noise=None):
+        return dict(zip(self.resolutions, self.outputs(w, noise), strict=True))
+
+    def call(self, w, noise=None):
+        image, *others = self.outputs(w, noise)
+        for added in others:
+            image = enlarge_filtered(image, self.resample_kernel) + added
         return image
 
 
@@ -252,6 +263,9 @@ class StyleGAN2GrowingSynthesis(GrowingSynthesis, StyleGAN2Synthesis):
         arguments = {name: value for name, value in self.arguments.items() if name != "growth"}
         super().__init__(**arguments, architecture="skip", **kwargs)
         self.growth = growth
+
+    # The image is that of one toRGB, or a mixture of two.
+    sums_resolutions = False
 
     def image_at(self, resolution, w, noise, fade):
         last = self.resolutions.index(resolution)

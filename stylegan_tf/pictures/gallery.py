@@ -24,13 +24,13 @@ class Look(NamedTuple):
     Attributes:
         network: What its generator is called.
         psi, cutoff: Truncation: its strength, 1 for none, and the number of layers that are truncated.
-        noise: One of `sampling.NOISES`; with "random" an image's noise is that of its seed.
+        noise: One of `sampler.NOISES`; with "random" an image's noise is that of its seed.
         label: Class of conditional networks; None: seeds take turns through the classes.
     """
 
     network: str
-    psi: float = 0.7
-    cutoff: int = 8
+    psi: float
+    cutoff: int
     noise: str = "fixed"
     label: int | None = None
 

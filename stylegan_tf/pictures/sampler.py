@@ -65,6 +65,7 @@ class Sampler:
     Attributes:
         resolution, num_channels: Side and colour channels of the images.
         num_layers: Number of layers that take a style.
+        usual_psi, truncated_layers: Truncation where nobody says otherwise, the network's; none without styles.
         latent_size, label_size: Lengths of z and of a label.
         noise_resolutions: Side of each layer's noise images, a list; empty without noise.
         batch: Images at a time on all devices.
@@ -74,6 +75,9 @@ class Sampler:
         self.generator = generator
         self.resolution, self.num_channels = generator.resolution, generator.num_channels
         self.num_layers = generator.num_layers
+        # Networks without styles have no average worth going to.
+        self.usual_psi = generator.usual_psi if generator.has_styles else 1.0
+        self.truncated_layers = generator.truncated_layers
         self.latent_size, self.label_size = generator.latent_size, generator.label_size
         self.noise_resolutions = [shape[1] for shape in generator.noise_shapes]
         strategy = strategy_of(generator)
@@ -82,6 +86,10 @@ class Sampler:
         self._mapping = distributed(strategy, lambda z, *labels: self.generator.mapping(z, *labels))
         self._synthesis = {
             noise: distributed(strategy, lambda w, *seeds, noise=noise: self._images(w, noise, *seeds))
+            for noise in NOISES
+        }
+        self._moments = {
+            noise: distributed(strategy, lambda w, *seeds, noise=noise: self._moments_of(w, noise, *seeds))
             for noise in NOISES
         }
 
@@ -95,8 +103,15 @@ class Sampler:
         arrays = [np.asarray(x, np.float32) for x in ((z,) if labels is None else (z, labels))]
         return self._in_minibatches(self._mapping, arrays)
 
-    def truncate(self, w, psi=0.7, cutoff=8):
-        """Pulls styles, [N, num_layers, dlatent_size], towards their average; see `BaseGenerator.truncate`."""
+    def truncate(self, w, psi=None, cutoff=None):
+        """Pulls styles towards their average; see `BaseGenerator.truncate`.
+
+        Args:
+            w: float [N, num_layers, dlatent_size].
+            psi, cutoff: Strength and number of layers; None: `usual_psi`, `truncated_layers`.
+        """
+        psi = self.usual_psi if psi is None else psi
+        cutoff = self.truncated_layers if cutoff is None else cutoff
         return self.generator.truncate(tf.constant(w), psi, cutoff).numpy()
 
     def synthesis(self, w, noise="fixed", noise_seeds=None):
@@ -115,16 +130,43 @@ class Sampler:
         Raises:
             ValueError: The network is broken.
         """
+        return self._of_styles(self._synthesis, w, noise, noise_seeds)
+
+    def moments(self, w, noise="fixed", noise_seeds=None):
+        """Mean and variance, over pixels and channels, of what each resolution adds to the images of styles.
+
+        Args:
+            w, noise, noise_seeds: See `synthesis`.
+
+        Returns:
+            float32 [N, resolutions, 2], from 4x4 up.
+
+        Raises:
+            ValueError: The images are not sums over resolutions, or the network is broken.
+        """
+        if not self.generator.synthesis.sums_resolutions:
+            raise ValueError(
+                "The network's image is not a sum of what each resolution adds; give a generator with skip "
+                "connections, such as StyleGAN2's."
+            )
+        return self._of_styles(self._moments, w, noise, noise_seeds)
+
+    def _of_styles(self, functions, w, noise, noise_seeds):
         if noise not in NOISES:
             raise ValueError(f"Noise must be one of {', '.join(NOISES)}; received {noise!r}.")
         arrays = [np.asarray(w, np.float32)]
         if noise == "random":
             arrays.append(np.asarray(noise_seeds, np.int64))
-        return self._in_minibatches(self._synthesis[noise], arrays)
+        return self._in_minibatches(functions[noise], arrays)
 
     def _images(self, w, noise, seeds=None):
         images = self.generator.synthesis(w, noise=self._noise(noise, seeds))
         return to_uint8_rounded(tf.debugging.check_numerics(images, "images"))
+
+    def _moments_of(self, w, noise, seeds=None):
+        added = self.generator.synthesis.added_images(w, noise=self._noise(noise, seeds)).values()
+        pairs = [tf.stack(tf.nn.moments(image, axes=[1, 2, 3]), axis=1) for image in added]
+        return tf.debugging.check_numerics(tf.stack(pairs, axis=1), "moments")
 
     def _noise(self, noise, seeds):
         if noise == "random":

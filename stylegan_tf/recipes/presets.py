@@ -114,6 +114,9 @@ CONFIGS = {
     "sg2-f": SG2_F,  # + large networks
 }
 
+# Rows that are only another name of a run that grows: {configuration: the one for what shall not grow}.
+GROWN = {"sg2-a": "f"}
+
 AT_MOST_0_002 = {128: 0.0015, 256: 0.002, 512: 0.002, 1024: 0.002}
 
 # What a data set changes. It goes before the configuration, but for the loss and the keywords of the generator.

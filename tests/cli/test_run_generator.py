@@ -13,7 +13,7 @@ from stylegan_tf.commands.generate import main
 from stylegan_tf.files.find import load_generator
 from stylegan_tf.files.official import load_pickle
 from stylegan_tf.networks import ProGANGenerator
-from stylegan_tf.pictures.sampler import Sampler, latents
+from stylegan_tf.pictures.sampler import Sampler, latents, random_noise
 from stylegan_tf.runtime.processor import remark_on_precision
 
 
@@ -106,6 +106,22 @@ def test_a_pickle_of_the_original(tmp_path):
         path = tmp_path / f"seed{seed:04d}.png"
         assert np.abs(pixels(path) - image).max() <= 1
         assert read_text(path)["class"] == str(seed % 3)
+
+
+def test_images_of_stylegan2(tmp_path):
+    """As of its generator when nobody says how to truncate: psi 0.5, in all layers. Classes take turns."""
+    generator = tiny_generator(resolution=16, family="stylegan2", label_size=3)
+    generator.save(tmp_path / "Gs.keras")
+    network = f"--network={tmp_path / 'Gs.keras'}"
+    labels = np.eye(3, dtype="float32")[[0, 1, 2, 0]]
+    z, seeds = latents(range(4), 16), np.arange(4)
+    for noise, images in (("fixed", None), ("random", random_noise(generator.noise_shapes, seeds))):
+        make(network, "--seeds=0-3", f"--noise={noise}", f"--outdir={tmp_path / noise}")
+        for seed, image in enumerate(to_uint8_rounded(generator(z, labels, noise=images))):
+            path = tmp_path / noise / f"seed{seed:04d}.png"
+            assert np.abs(pixels(path) - image).max() <= 1
+            text = read_text(path)
+            assert (text["class"], text["truncation psi"]) == (str(seed % 3), "0.5 on the first 6 layers")
 
 
 def test_networks_without_styles_are_not_truncated(tmp_path):

@@ -445,6 +445,7 @@ NOT_GROWN = ("--config=sg2-e", "--set=schedule.lod_initial_resolution=8")
         ([*NOT_GROWN, "--set=generator.architecture=unet"], ["architecture", "skip", "'unet'"]),
         ([*NOT_GROWN, "--set=discriminator.architecture=unet"], ["architecture", "resnet", "'unet'"]),
         ([*NOT_GROWN, "--set=discriminator.resample_kernel=[1, -1]"], ["resample_kernel", "sum that is not 0"]),
+        (["--config=sg2-a", "--no-growing"], ["sg2-a is a row", "--config=f --no-growing", "--config=sg2-e"]),
         (["--config=sg2-d", "--set=generator.architecture=orig"], ["no setting generator.architecture"]),
     ],
     ids=lambda value: value[0] if value[0].startswith("--") else "",

@@ -28,6 +28,7 @@ KINDS = {
     "process_reals": "process_reals*.npz",
     "progan-d": "progan-d_*.npz",
     "progan-g": "progan-g_*.npz",
+    "stylegan2-contributions": "stylegan2-contributions*.npz",
     "stylegan2-d": "stylegan2-d[-_]*.npz",
     "stylegan2-g": "stylegan2-g_*.npz",
     "stylegan2-losses": "stylegan2-losses*.npz",
@@ -52,7 +53,6 @@ PASSED_OVER = (
     "ada-*",
     "diffaugment-*",
     "projector-*",
-    "stylegan2-contributions.npz",
 )
 
 # The reference's names of the networks that this project has.
