@@ -52,7 +52,7 @@ cutoff_option = click.option(
 )
 noise_option = click.option("--noise", type=click.Choice(NOISES), default="fixed", help="Noise of the layers.")
 class_option = click.option(
-    "--class", "label", type=click.IntRange(min=0), help="Class, for conditional networks.  [default: each in turn]"
+    "--class", "label", help="Name or number of a class, for conditional networks.  [default: each in turn]"
 )
 outdir_option = click.option("--outdir", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 
@@ -66,11 +66,12 @@ def open_sampler(network, num_gpus, minibatch, precision, cache_dir):
     return Sampler(generator, minibatch), str(target.path)
 
 
-def make_look(sampler, network, psi=None, **look):
+def make_look(sampler, network, psi=None, label=None, **look):
     """The Look of a user's options; without a psi, the usual one of the paper's figures."""
+    label = None if label is None else sampler.find_class(label)
     # Progressive GAN, and configurations without a mapping network, have no average worth going to.
     usual = 0.7 if sampler.num_layers > 1 else 1.0
-    return Look(network, usual if psi is None else psi, **look)
+    return Look(network, usual if psi is None else psi, label=label, **look)
 
 
 @main.command("images")
