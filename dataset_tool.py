@@ -90,6 +90,8 @@ def check_png(context, parameter, path):
         raise click.BadParameter(f"{path!r} does not end with .png.")
     if not pathlib.Path(path).parent.is_dir():
         raise click.BadParameter(f"{pathlib.Path(path).parent} is no folder. Create it first.")
+    if not os.access(pathlib.Path(path).parent, os.W_OK | os.X_OK):
+        raise click.BadParameter(f"{pathlib.Path(path).parent} must not be written to. Choose another folder.")
     return path
 
 

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import itertools
 import math
-import pathlib
 import shutil
 from typing import NamedTuple
 
@@ -75,12 +74,7 @@ def plan_dataset(out, source, *, shuffle=True, max_images=None, encoding="raw", 
     names = None if source.label_names is None else stored_names(source.label_names, "The source")
     shape = _first_shape(source, order, on_error)
     num_bytes = _estimate_bytes(source, order, shape, encoding, quality)
-    free = _free_bytes(pathlib.Path(out))
-    if num_bytes > free:
-        raise DatasetError(
-            f"{out} needs about {describe_size(num_bytes)}, but its disk has only {describe_size(free)} left. Free "
-            "some, choose another disk, or use --encoding=png or jpeg, which take less."
-        )
+    check_room(out, num_bytes, "choose another disk, or use --encoding=png or jpeg, which take less")
     return Plan(order, shape, labels, names, num_bytes)
 
 
@@ -185,6 +179,11 @@ def _estimate_bytes(source, order, shape, encoding, quality):
     return math.ceil(len(order) * (_MARGIN * np.mean(sizes or [0]) + num_levels(side) * RECORD_OVERHEAD))
 
 
-def _free_bytes(path):
-    """Free bytes of the disk that `path` will be on."""
-    return shutil.disk_usage(existing_parent(path)).free
+def check_room(out, num_bytes, remedy="or choose another disk"):
+    """Raises DatasetError if the disk that `out` will be on has not so many bytes left."""
+    free = shutil.disk_usage(existing_parent(out)).free
+    if num_bytes > free:
+        raise DatasetError(
+            f"{out} needs about {describe_size(num_bytes)}, but its disk has only {describe_size(free)} left. Free "
+            f"some, {remedy}."
+        )

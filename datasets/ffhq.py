@@ -46,7 +46,9 @@ def ffhq(source, *, metadata=None, split="all"):
     indices = dict(zip(indices, range(len(listing)), strict=True))
     listing = listing.subset((indices[number] for number in found), f"that are not of --split={split}")
     decode = functools.partial(read_file, channels=3)
-    return Source(len(listing), listing.name, listing.fetch, decode, left_out=listing.left_out)
+    missing = len(wanted) - len(found)
+    notes = (f"the last {missing:,} of the {len(wanted):,} images are not there",) if missing else ()
+    return Source(len(listing), listing.name, listing.fetch, decode, notes=notes, left_out=listing.left_out)
 
 
 def _category(metadata, split, numbers):

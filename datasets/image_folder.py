@@ -134,7 +134,7 @@ def _check_headers(listing, max_images, resolution, crop, value_range, on_error)
         raise DatasetError(f"{listing.name(firsts[others[0]])}: {_other_side(others[0], expected)}")
     notes = deep.check(listing)
     if animated:
-        notes.append(f"of {animated:,} animated GIFs, the first frame was taken")
+        notes.append(f"animated GIFs of which the first frame was taken: {animated:,}")
     return _Found(
         expected,
         3 if kinds[expected, 3] else 1,
@@ -175,7 +175,7 @@ class _DeepFiles:
                 others = f" and {self.count - 1:,} more" if self.count > 1 else ""
                 raise DatasetError(f"{listing.name(self.first)}{others}: {reason}") from reason
         low, high = self.value_range
-        return [f"{self.count:,} files of 16 bits were scaled from {low}-{high} to 0-255"]
+        return [f"files of 16 bits that were scaled from {low}-{high} to 0-255: {self.count:,}"]
 
 
 def _final_side(width, height, resolution, crop):

@@ -58,13 +58,15 @@ def find_labels(listing):
     root = describe_file((listing.archive, listing.root) if listing.archive else listing.root).rstrip("/")
     if strays := folders.count(None):
         raise DatasetError(
-            f"{root} has {len(classes)} folders, which would be classes, and beside them {strays:,} images without a "
-            f"class, the first is {readable(listing.names[folders.index(None)])}. Move them into a folder, remove "
+            f"{root} has {len(classes)} folders, which would be classes, and beside them images without a class: "
+            f"{strays:,}, the first is {readable(listing.names[folders.index(None)])}. Move them into a folder, remove "
             "them, or take no labels with --labels=none."
         )
     numbers = {name: number for number, name in enumerate(classes)}
     values = _one_hot(root, [numbers[folder] for folder in folders], len(classes))
-    return Labels(values, stored_names(classes, root), f"from the folders of {root}")
+    empty = ", ".join(listing.without_pictures)
+    notes = (f"no classes, as there are no images in them: {empty}",) if empty else ()
+    return Labels(values, stored_names(classes, root), f"from the folders of {root}", notes)
 
 
 def _choose_file(listing):

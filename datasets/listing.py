@@ -34,6 +34,7 @@ class Listing:
         labels: {name: what `open_file` takes} of the dataset.json files, in whatever case their name is written.
         is_list: The names are what a text file lists, in its order, and may lie anywhere.
         left_out: {what: count} of the files that are not listed.
+        without_pictures: Folders at the root with files that are not listed only, sorted.
     """
 
     names: list
@@ -43,6 +44,7 @@ class Listing:
     labels: dict = field(default_factory=dict)
     is_list: bool = False
     left_out: dict = field(default_factory=dict)
+    without_pictures: tuple = ()
 
     def __len__(self):
         return len(self.names)
@@ -88,7 +90,7 @@ def list_pictures(source):
             f"{readable(str(path))} does not exist. Give a folder of images, a .zip or a text file that lists images."
         )
     if path.is_dir():
-        files, left_out = walk(path, _is_visible, _is_picture)
+        files, left_out = walk(path, is_visible, is_picture)
         listing = _sort_out(files, left_out, str(path), None)
     elif path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
         listing = _sort_out(_members(path), collections.Counter(), "", str(path))
@@ -175,23 +177,28 @@ def _sort_out(files, left_out, folder, archive):
         folder: The folder that names are relative to; "" in a .zip.
         archive: Path of the .zip, or None.
     """
-    pictures, labels = {}, {}
+    pictures, labels, others = {}, {}, []
     for name, path in files:
         fetched = (archive, path) if archive else path
         last = PurePosixPath(name).name
-        if not all(map(_is_visible, name.split("/"))):
+        if not all(map(is_visible, name.split("/"))):
             left_out["hidden"] += 1
         elif last.lower() == _LABELS:
             labels[name] = fetched
-        elif _is_picture(last) or _begins_as_a_picture(fetched):
+        elif is_picture(last) or _begins_as_a_picture(fetched):
             pictures[name] = path
         else:
+            others.append(name)
             suffix = readable(os.path.splitext(last)[1].lower())
             left_out[f"of type {suffix}" if suffix else "without suffix"] += 1
     parents = [posixpath.dirname(name).split("/") for name in (*pictures, *labels)]
     root = "/".join(posixpath.commonprefix(parents))
     start = len(root) + 1 if root else 0
     names = sorted(pictures, key=lambda name: name.split("/"))
+    folders, others = (
+        {name[start:].split("/")[0] for name in group if name.startswith(root) and "/" in name[start:]}
+        for group in (names, others)
+    )
     return Listing(
         names=[name[start:] for name in names],
         paths=[pictures[name] for name in names],
@@ -199,6 +206,7 @@ def _sort_out(files, left_out, folder, archive):
         archive=archive,
         labels={name[start:]: labels[name] for name in sorted(labels)},
         left_out=left_out,
+        without_pictures=tuple(sorted(others - folders)),
     )
 
 
@@ -256,11 +264,13 @@ def _decoded(content, folder):
         return text
 
 
-def _is_visible(name):
+def is_visible(name):
+    """Whether a file or folder of this name is one of the user's, not of the system's or of a program's."""
     return not name.startswith(".") and name != "__MACOSX"
 
 
-def _is_picture(name):
+def is_picture(name):
+    """Whether a file is called like a picture."""
     return os.path.splitext(name)[1].lower() in SUFFIXES
 
 

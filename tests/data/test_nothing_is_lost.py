@@ -142,7 +142,10 @@ def test_labels_are_found_wherever_they_are(tmp_path, tree, pack):
 
 
 REFUSED = {
-    "stray": (["a/0.png", "b/0.png", "cover.png"], ["2 folders", "first is cover.png", "--labels=none"]),
+    "stray": (
+        ["a/0.png", "b/0.png", "cover.png"],
+        ["2 folders", "without a class: 1, the first is cover.png", "--labels=none"],
+    ),
     "two files of labels": (
         {"a/0.png": PNG, "a/dataset.json": b"{}", "b/0.png": PNG, "b/dataset.json": b"{}"},
         ["a/dataset.json and ", "b/dataset.json both"],
@@ -284,12 +287,20 @@ def test_what_is_left_out_is_counted(tmp_path):
     )
 
 
+def test_class_folders_without_pictures_are_told(tmp_path):
+    folder = write(tmp_path / "in", {"a/0.png": PNG, "b/0.png": PNG, "c/0.heic": b"x", "d/e/0.svg": b"<svg>"})
+    for pack in PACKS.values():
+        source = from_images(pack(folder))
+        assert classes_of(source) == {"a": 1, "b": 1}
+        assert source.notes == ("no classes, as there are no images in them: c, d",)
+
+
 def test_animated_gifs_are_said(tmp_path):
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "0.gif", save_all=True, append_images=frames[1:])
     source = from_images(tmp_path)
     assert source.decode(source.fetch(0))[0, 0].tolist() == [255, 0, 0]
-    assert source.notes == ("of 1 animated GIFs, the first frame was taken",)
+    assert source.notes == ("animated GIFs of which the first frame was taken: 1",)
 
 
 def test_summary_of_classes(tmp_path):
@@ -341,7 +352,7 @@ def test_few_bits_in_16(tmp_path, bits, suffix):
     source = from_images(tmp_path / "in", value_range=(0, most))
     expected = np.floor(values * (255 / most) + 0.5)
     np.testing.assert_array_equal(source.decode(source.fetch(0))[:, :, 0], expected)
-    assert source.notes == (f"1 files of 16 bits were scaled from 0-{most} to 0-255",)
+    assert source.notes == (f"files of 16 bits that were scaled from 0-{most} to 0-255: 1",)
     source = from_images(tmp_path / "in", value_range=(0, 65535))
     np.testing.assert_array_equal(source.decode(source.fetch(0))[:, :, 0], np.rint(values / 257))
     source = from_images(tmp_path / "in", value_range=(0, 100))
