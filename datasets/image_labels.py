@@ -3,6 +3,7 @@
 import json
 import posixpath
 import re
+import unicodedata
 from typing import NamedTuple
 
 import numpy as np
@@ -91,11 +92,13 @@ def _listed_labels(listing, name, notes):
         return Labels(None, None, f"{path} says that there are none", notes)
     table = _by_name(listing, posixpath.dirname(name), table)
     missing = [name for name in listing.names if name not in table]
-    if missing:
-        raise DatasetError(
-            f"{path} has no label for {len(missing)} images, the first is {readable(missing[0])}. Add or remove it."
-        )
     unknown = sorted(table.keys() - set(listing.names))
+    if missing:
+        others = f"; it lists {len(unknown)} that are not there, the first is {readable(unknown[0])}" if unknown else ""
+        raise DatasetError(
+            f"{path} has no label for {len(missing)} images, the first is {readable(missing[0])}{others}. "
+            "Add or remove it."
+        )
     if unknown:
         raise DatasetError(
             f"{path} lists {len(unknown)} images that are not there, the first is {readable(unknown[0])}. "
@@ -127,7 +130,7 @@ def _listed_labels(listing, name, notes):
 
 def _by_name(listing, folder, table):
     """Returns the table with the listing's names: a file of labels may call them as seen from its own folder, from the
-    root or from the folder of the pictures, and with Windows' separators."""
+    root or from the folder of the pictures, with Windows' separators, and as a disk does that does not tell cases."""
     names = set(listing.names)
     if names == table.keys():
         return table
@@ -136,7 +139,16 @@ def _by_name(listing, folder, table):
         {posixpath.normpath(posixpath.join(base, name.replace("\\", "/"))): label for name, label in table.items()}
         for base in (folder, "", pictures)
     ]
-    return max((t for t in tables if len(t) == len(table)), key=lambda t: len(names & t.keys()), default=table)
+    table = max((t for t in tables if len(t) == len(table)), key=lambda t: len(names & t.keys()), default=table)
+    folded, there = {_folded(name): label for name, label in table.items()}, {_folded(name) for name in names}
+    if folded.keys() == there and len(folded) == len(table) == len(names):
+        return {name: folded[_folded(name)] for name in names}
+    return table
+
+
+def _folded(name):
+    """A name without what systems change of it: the case, and the way in which accents are written."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _columns(path, values, names):

@@ -205,7 +205,7 @@ def _sort_out(files, left_out, folder, archive):
         root=posixpath.join(folder, root) if root else folder,
         archive=archive,
         labels={name[start:]: labels[name] for name in sorted(labels)},
-        left_out=left_out,
+        left_out={what: count for what, count in left_out.items() if count},
         without_pictures=tuple(sorted(others - folders)),
     )
 

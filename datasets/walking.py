@@ -7,7 +7,7 @@ import stat
 from datasets.errors import DatasetError
 from datasets.naming import readable
 
-READ_ALREADY = "linking to folders that are read anyway"
+READ_ALREADY = "linking to folders that are read anyway, the first {}"
 NO_FILES = "that are no files, but devices or the like"
 
 
@@ -30,14 +30,18 @@ def walk(folder, is_visible, is_picture):
     walker.read("", str(folder))
     while walker.links:  # after what is there itself
         walker.follow(*walker.links.popleft())
-    return walker.files, walker.left_out
+    left_out = collections.Counter({NO_FILES: walker.no_files})
+    if walker.repeated:
+        left_out[READ_ALREADY.format(readable(walker.repeated[0]))] = len(walker.repeated)
+    return walker.files, left_out
 
 
 class _Walker:
     def __init__(self, folder, is_visible, is_picture):
         self.root = os.path.realpath(folder)
         self.is_visible, self.is_picture = is_visible, is_picture
-        self.files, self.links, self.left_out = [], collections.deque(), collections.Counter()
+        self.files, self.links = [], collections.deque()
+        self.repeated, self.no_files = [], 0  # folders that are not read again, and what is no file
         self.known = set()  # folders, by device and inode
 
     def read(self, below, path):
@@ -56,7 +60,7 @@ class _Walker:
                     f"{readable(path)} cannot be read ({error.strerror}). Make it readable or move it away."
                 ) from error
             if (status.st_dev, status.st_ino) in self.known:
-                self.left_out[READ_ALREADY] += 1
+                self.repeated.append(below.rstrip("/"))
                 continue
             self.known.add((status.st_dev, status.st_ino))
             for entry in entries:
@@ -81,12 +85,12 @@ class _Walker:
             if visible:
                 self.links.append((f"{name}/", entry.path))
         else:
-            self.left_out[NO_FILES] += 1
+            self.no_files += 1
 
     def follow(self, below, path):
         """Reads the folder that a link leads to."""
         target = os.path.realpath(path)
         if self.root.startswith(os.path.join(target, "")):
-            self.left_out[READ_ALREADY] += 1
+            self.repeated.append(below.rstrip("/"))
         else:
             self.read(below, path)

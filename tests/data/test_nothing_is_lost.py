@@ -104,6 +104,10 @@ TREES = {
         {"x/0.png": PNG, "y/1.png": PNG, "dataset.json": labels_file([["x\\0.png", 0], [".\\y\\1.png", 1]])},
         {"0": 1, "1": 1},
     ),
+    "labels with names in another case, or with other letters of the same look": (
+        {"A.PNG": PNG, "\u00e9.png": PNG, "dataset.json": labels_file([["a.png", 0], ["e\u0301.png", 1]])},
+        {"0": 1, "1": 1},
+    ),
     "labels that are names": (
         {"0.png": PNG, "1.png": PNG, "dataset.json": labels_file([["0.png", "dog"], ["1.png", "cat"]])},
         {"cat": 1, "dog": 1},
@@ -158,6 +162,10 @@ REFUSED = {
         {"0.png": PNG, "dataset.json": labels_file([["0.png", 2]], label_names=["cat", "dog"])},
         ["2 label_names, of classes 0 to 1", "class 2"],
     ),
+    "other files": (
+        {"0.png": PNG, "dataset.json": labels_file([["/home/me/0.png", 2]])},
+        ["no label for 1 images, the first is 0.png", "lists 1 that are not there, the first is /home/me/0.png"],
+    ),
     "none of the names": (
         {"0.png": PNG, "dataset.json": labels_file([["0.png", "Dog"]], label_names=["cat", "dog"])},
         ["'Dog'", "none of its label_names"],
@@ -205,7 +213,7 @@ def test_links_are_followed_once(tmp_path):
     source = from_images(linked(tmp_path))
     assert classes_of(source) == {"cat": 3, "dog": 1, "emu": 1}
     # The folder that "back" leads to is read, without those in it that have been.
-    assert source.left_out == {"linking to folders that are read anyway": 7}
+    assert source.left_out == {"linking to folders that are read anyway, the first again": 7}
 
 
 def test_links_that_lead_nowhere(tmp_path):
