@@ -79,6 +79,16 @@ class MultiResolutionDataset:
         self._kept, self._lock = {}, threading.Lock()
         self.label_names = _load_names(self.file("labels.txt"), self.label_size)
 
+    @property
+    def label_columns(self):
+        """((name, number of images in which it is not 0), ...) of the label columns in use; None if there are none."""
+        if not self.label_size:
+            return None
+        counts = np.count_nonzero(self.labels, axis=0).tolist()
+        names = self.label_names or []
+        numbers = map(str, range(len(names), self.label_size))
+        return tuple(zip((*names, *numbers), counts, strict=True))
+
     def file(self, suffix):
         """Returns the path of the side file NAME-SUFFIX."""
         return os.path.join(self.folder, f"{self.name}-{suffix}")
@@ -151,8 +161,15 @@ def _load_labels(path, num_images, max_label_size):
             f"{path} holds labels of {len(labels)} images, but the data set has {num_images}. "
             "Create or copy the data set again."
         )
+    with np.errstate(over="ignore"):
+        labels = labels.astype(np.float32)
+    wrong = np.flatnonzero(~np.isfinite(labels).all(axis=1))
+    if len(wrong):
+        raise DatasetError(
+            f"{path} holds no finite numbers for {len(wrong)} images; the first is {wrong[0]}. Create it again."
+        )
     columns = labels.shape[1] if max_label_size == "full" else max_label_size
-    return np.array(labels[:, :columns], np.float32)
+    return labels[:, :columns].copy()
 
 
 def _load_names(path, label_size):

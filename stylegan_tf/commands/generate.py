@@ -61,7 +61,7 @@ cutoff_option = click.option(
 )
 noise_option = click.option("--noise", type=click.Choice(NOISES), default="fixed", help="Noise of the layers.")
 class_option = click.option(
-    "--class", "label", type=click.IntRange(min=0), help="Class, for conditional networks.  [default: each in turn]"
+    "--class", "label", help="Name or number of a class, for conditional networks.  [default: each in turn]"
 )
 outdir_option = click.option("--outdir", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 
@@ -78,10 +78,12 @@ def open_sampler(network, num_gpus, minibatch, precision, cache_dir):
     return Sampler(generator, minibatch), str(target.path)
 
 
-def make_look(sampler, network, psi=None, cutoff=None, **look):
+def make_look(sampler, network, psi=None, cutoff=None, label=None, **look):
     """The Look of a user's options; where they do not say how to truncate, as is usual for the network."""
     psi = sampler.usual_psi if psi is None else psi
-    return Look(network, psi, sampler.truncated_layers if cutoff is None else cutoff, **look)
+    cutoff = sampler.truncated_layers if cutoff is None else cutoff
+    label = None if label is None else sampler.find_class(label)
+    return Look(network, psi, cutoff, label=label, **look)
 
 
 @main.command("images")

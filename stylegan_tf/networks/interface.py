@@ -20,18 +20,32 @@ class BaseGenerator(Network):
         growth: (resolution, fade) of its newest block; None once it is grown.
         usual_psi, usual_cutoff: Truncation where nobody says otherwise, that of its paper's pictures; see `truncate`.
         figures: Name of the set in `pictures.paper_figures` that shows what its paper shows; None for that of its data.
+        label_columns: ((name, images), ...) of the columns of its labels: what they are called, and in how many images
+            of the data set that it was trained on they are not 0. None where that is not known.
     """
 
     grows = False
     growth = None
     usual_psi, usual_cutoff = 0.7, 8
     figures = None
+    label_columns = None
 
     def build(self, z_shape):
         # Running average of w over training, the centre of the truncation trick; the trainer updates it.
         self.w_average = self.add_weight(
             name="w_average", shape=(self.dlatent_size,), initializer="zeros", trainable=False
         )
+
+    def get_config(self):
+        columns = {} if self.label_columns is None else {"label_columns": self.label_columns}
+        return super().get_config() | columns
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        network = cls(**{keyword: value for keyword, value in config.items() if keyword != "label_columns"})
+        if config.get("label_columns") is not None:
+            network.label_columns = tuple((name, images) for name, images in config["label_columns"])
+        return network
 
     @property
     def resolution(self):

@@ -49,7 +49,7 @@ class Look(NamedTuple):
 
     def label_of(self, sampler, seed):
         """The class of a seed."""
-        return seed % sampler.label_size if self.label is None else self.label
+        return sampler.classes[seed % len(sampler.classes)] if self.label is None else self.label
 
     def styles(self, sampler, seeds):
         """Styles of seeds, truncated, float32 [N, num_layers, dlatent_size]."""
@@ -68,7 +68,7 @@ class Look(NamedTuple):
             "truncation psi": f"{self.psi:g} on the first {self.cutoff} layers",
             "noise": self.noise,
         }
-        return text | ({"class": str(self.label_of(sampler, seed))} if sampler.label_size else {})
+        return text | ({"class": sampler.class_name(self.label_of(sampler, seed))} if sampler.label_size else {})
 
 
 def write_images(sampler, look, seeds, outdir):

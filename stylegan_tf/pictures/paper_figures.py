@@ -32,7 +32,7 @@ class Figure(NamedTuple):
         if self.function not in (noise_detail, noise_components):
             text["noise"] = look.noise
         if sampler.label_size:
-            text["class"] = "each in turn" if look.label is None else str(look.label)
+            text["class"] = "each in turn" if look.label is None else sampler.class_name(look.label)
         return text | {name.replace("_", " "): _written(value) for name, value in self.arguments.items()}
 
     def save(self, path, sampler, look):

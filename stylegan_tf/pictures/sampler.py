@@ -11,6 +11,7 @@ NOISES = ("fixed", "random", "off", "fine", "coarse")
 _FINE = 64
 # Pixels of the images that a device makes at a time, where the user does not say, and the most images.
 _PIXELS, _MOST = 2**22, 64
+_MOST_NAMES = 20  # in a message
 
 
 def latents(seeds, latent_size):
@@ -67,6 +68,7 @@ class Sampler:
         num_layers: Number of layers that take a style.
         usual_psi, truncated_layers: Truncation where nobody says otherwise, the network's; none without styles.
         latent_size, label_size: Lengths of z and of a label.
+        classes: Columns of labels that there were images of in training, as far as it is known; a list.
         noise_resolutions: Side of each layer's noise images, a list; empty without noise.
         batch: Images at a time on all devices.
     """
@@ -79,6 +81,8 @@ class Sampler:
         self.usual_psi = generator.usual_psi if generator.has_styles else 1.0
         self.truncated_layers = generator.truncated_layers
         self.latent_size, self.label_size = generator.latent_size, generator.label_size
+        self._columns = generator.label_columns or [(str(column), 1) for column in range(self.label_size)]
+        self.classes = [column for column, (_, images) in enumerate(self._columns) if images]
         self.noise_resolutions = [shape[1] for shape in generator.noise_shapes]
         strategy = strategy_of(generator)
         self.replicas = strategy.num_replicas_in_sync
@@ -92,6 +96,32 @@ class Sampler:
             noise: distributed(strategy, lambda w, *seeds, noise=noise: self._moments_of(w, noise, *seeds))
             for noise in NOISES
         }
+
+    def class_name(self, column):
+        """What a class is called: by its name and column, or by its column alone if that is its name."""
+        name = self._columns[column][0]
+        return name if name == str(column) else f"{name} ({column})"
+
+    def find_class(self, text):
+        """The column of a class that a user calls by its name, or by its column unless there are names like numbers.
+
+        Raises:
+            ValueError: There is none, or there were no images of it in training.
+        """
+        names = [name for name, _ in self._columns]
+        if not names:
+            raise ValueError("The network has no classes; leave --class out.")
+        column = names.index(text) if text in names else None
+        if column is None and text.isdecimal() and not any(name.isdecimal() for name in names):
+            column = int(text)
+        if column is None or column >= len(names):
+            shown = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+            if names == list(map(str, range(len(names)))):
+                shown = f"0 to {len(names) - 1}"
+            raise ValueError(f"There is no class {text}; the network's are {shown}.")
+        if column not in self.classes:
+            raise ValueError(f"There were no images of the class {text} in training; choose another.")
+        return column
 
     def mapping(self, z, labels=None):
         """Styles w, float32 [N, num_layers, dlatent_size], not truncated.

@@ -34,4 +34,6 @@ def build_models(config, strategy, data):
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(config.seed)
     with network_errors(config), strategy.scope():
-        return Models(config, data.num_channels, data.label_size)
+        models = Models(config, data.num_channels, data.label_size)
+    models.G.label_columns = models.Gs.label_columns = data.label_columns
+    return models

@@ -16,7 +16,13 @@ from stylegan_tf.runtime.precision import use_precision
 from stylegan_tf.runtime.processor import remark_on_precision
 from stylegan_tf.training.average import half_life_beta
 from stylegan_tf.training.checkpoint import Progress, load_newest
-from stylegan_tf.training.checks import check_generator, check_metric_ticks, check_minibatches, check_settings
+from stylegan_tf.training.checks import (
+    check_generator,
+    check_levels,
+    check_metric_ticks,
+    check_minibatches,
+    check_settings,
+)
 from stylegan_tf.training.diagnosis import DivergedError, diagnose
 from stylegan_tf.training.initialize import initialize
 from stylegan_tf.training.output import open_output
@@ -26,6 +32,10 @@ from stylegan_tf.training.reporting import Profile, Stopwatch, timing_of
 from stylegan_tf.training.steps import TrainingStep, statistics_of, tick_values
 from stylegan_tf.training.stopping import StopSignals
 from stylegan_tf.training.stream import RealImages
+
+# A run is not finished if so many updates at its end, or all that there were, were skipped. Loss scaling skips one at a
+# time.
+LAST_UPDATES = 3
 
 
 class Trainer:
@@ -53,7 +63,9 @@ class Trainer:
             check_alike(self.strategy, self.hosts, {"the configuration": to_dict(config)})
             self.data = open_data(config, self.strategy, self.hosts)
             self.config = config = replace(config, resolution=self.data.resolution)
-            config.phase(0)  # refuses an impossible schedule
+            first = config.phase(0)  # refuses an impossible schedule
+            if run_dir is None:
+                check_levels(self.data, first.resolution)
             shuffle_window(self.data, config.shuffle_megabytes)  # refuses one that holds no image
             self.models = build_models(config, self.strategy, self.data)
             check_generator(config, self.models.G)
@@ -65,6 +77,7 @@ class Trainer:
             self.run_dir = run_dir
             if run_dir is not None:
                 self.progress, used, damaged = load_newest(run_dir, self.variables())
+                check_levels(self.data, config.phase(self.progress.schedule_images).resolution)
                 self.remarks += [f"{path} is damaged ({reason}); going on from {used}." for path, reason in damaged]
             elif config.init_from:
                 self.remarks += initialize(self.models, config.init_from)
@@ -109,7 +122,7 @@ class Trainer:
 
     def train(self, output):
         """The loop."""
-        progress, first_image = self.progress, self.progress.images_seen
+        progress, first_image, first_step = self.progress, self.progress.images_seen, self.progress.steps
         self.stopwatch.lap()
         try:
             while not self.done() and not self.stop.must_stop():
@@ -128,6 +141,7 @@ class Trainer:
         if self.stop.received and not self.done():
             self.interrupt(self.stop.received, output)
         elif progress.images_seen > first_image:
+            self.check_finite(min(LAST_UPDATES, progress.steps - first_step))
             self.finish(output)
         else:
             output.nothing_to_do()
@@ -140,7 +154,7 @@ class Trainer:
         """One step; returns the phase of the schedule in which it was."""
         progress, config = self.progress, self.config
         if progress.repeat == 0:
-            self.check_finite()
+            self.check_finite(config.nonfinite_limit)
             progress.schedule_images = progress.images_seen
         phase = config.phase(progress.schedule_images)
         self.enter(phase)
@@ -172,11 +186,11 @@ class Trainer:
             labels = tf.constant(self.data.labels)
             self.step = TrainingStep(self.models, self.config, self.strategy, *level, labels)
 
-    def check_finite(self):
-        """Raises DivergedError when too many updates of a network in a row were skipped."""
+    def check_finite(self, limit):
+        """Raises DivergedError when the last `limit` updates of a network, or more, were skipped."""
         for name, variable in self.models.skipped.items():
             skipped = int(variable.numpy())
-            if skipped >= self.config.nonfinite_limit:
+            if skipped >= limit:
                 raise DivergedError(
                     f"Training has diverged at {self.progress.images_seen / 1000:.1f} kimg: the last {skipped} updates "
                     f"of {name} were not finite and were skipped. In the last step, the first tensor that is not "

@@ -139,6 +139,37 @@ def test_classes(tmp_path):
     assert [read_text(tmp_path / f"seed000{seed}.png")["class"] for seed in (0, 1)] == ["1", "1"]
 
 
+def test_names_of_classes(tmp_path):
+    """They are in the network's file; those of which there were no images are not shown."""
+    generator = tiny_generator(label_size=3)
+    for number, (columns, classes, refused) in enumerate(
+        [
+            (
+                (("cat", 5), ("dog", 0), ("emu", 2)),
+                {"emu": "emu (2)", "0": "cat (0)", None: "emu (2)"},
+                {"dog": "no images of the class dog", "1": "no images of the class 1", "owl": "are cat, dog, emu"},
+            ),
+            (
+                (("1", 5), ("2", 1), ("10", 2)),
+                {"10": "10 (2)", "2": "2 (1)", None: "2 (1)"},
+                {"0": "no class 0; the network's are 1, 2, 10", "-1": "no class -1"},
+            ),
+        ]
+    ):
+        generator.label_columns = columns
+        path = tmp_path / f"{number}.keras"
+        generator.save(path)
+        assert load_generator(path).label_columns == load_generator(path, "mixed_bfloat16").label_columns == columns
+        for given, text in classes.items():
+            outdir = tmp_path / f"{number}-{given}"
+            option = [] if given is None else [f"--class={given}"]
+            make(f"--network={path}", "--seeds=1", f"--outdir={outdir}", *option)
+            assert read_text(outdir / "seed0001.png")["class"] == text
+        for given, words in refused.items():
+            result = invoke(f"--network={path}", "--seeds=1", f"--outdir={tmp_path}", f"--class={given}")
+            assert result.exit_code == 2 and words in result.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -1,11 +1,13 @@
 """The training door, started as a user would: what a run leaves, how it is stopped, and what it says to wrong input."""
 
+import contextlib
 import io
 import json
 import re
 import shutil
 import signal
 import time
+import types
 from dataclasses import replace
 
 import keras
@@ -24,6 +26,7 @@ from metrics.metric import Metric, Result
 from stylegan_tf.recipes.presets import make_config
 from stylegan_tf.recipes.settings import TrainingConfig, from_dict
 from stylegan_tf.runtime.draws import Purpose, normal, seed_of
+from stylegan_tf.training.checks import check_levels
 
 COLUMNS, ROWS = 16, 8  # of an image grid
 
@@ -701,19 +704,43 @@ def test_metrics_of_snapshots(tiny, tmp_path, monkeypatch):
     assert seen == opened == ["tiny"]  # before the run, for both metrics
     assert json.loads((run_dir / "best" / "best.json").read_text())["value"] == 11.0
     assert keras.saving.load_model(run_dir / "best" / "Gs.keras").label_size == 3
+    names = [name for name, images in keras.saving.load_model(run_dir / "best" / "Gs.keras").label_columns if images]
+    assert names == ["0", "1", "2"]
     assert read_events(run_dir)["fid50k", 16] == 11.0
     assert list(run_dir.glob("plugins/profile/*/*.xplane.pb"))
     with Image.open(run_dir / "reals.png") as grid:
         assert grid.size == (16 * 8, 3 * 8)  # a row for each of the classes
 
 
-def test_run_that_diverges(tiny, tmp_path):
+@pytest.mark.parametrize("kimg, limit", [(1, 4), (0.048, 100)], ids=["in the middle", "at the end"])
+def test_run_that_diverges(tiny, tmp_path, kimg, limit):
     rates = [f"schedule.{name}_lrate_base=1e30" for name in "GD"]
-    settings = [*rates, "schedule.tick_kimg_base=10", "nonfinite_limit=4"]
-    result = invoke(*arguments(tiny, "--total-kimg=1", f"--outdir={tmp_path}", settings=settings))
+    settings = [*rates, "schedule.tick_kimg_base=10", f"nonfinite_limit={limit}"]
+    result = invoke(*arguments(tiny, f"--total-kimg={kimg}", f"--outdir={tmp_path}", settings=settings))
+    assert "Finished" not in result.stdout
     assert result.exit_code == 2
     assert re.fullmatch(
         r"Error: Training has diverged at 0\.\d kimg: the last \d+ updates of [GD] were not finite and were skipped\. "
         r"In the last step, the first tensor that is not finite is .+\. Resume from .+\n",
         result.stderr,
     )
+
+
+def test_data_set_without_a_level(tmp_path):
+    create_dataset(tmp_path / "data")
+    (tmp_path / "data" / "tiny" / "tiny-r02.tfrecords").unlink()
+    result = invoke(*arguments(tmp_path, "--total-kimg=1"))
+    assert result.exit_code == 2
+    assert re.search(
+        r"tiny has no level of 4x4, .* from 4x4 on\. .*--no-growing, .*lod_initial_resolution=8", result.stderr
+    )
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    "sides, start, missing", [((32,), 32, None), ((8, 32), 32, None), ((8, 32), 8, "16x16"), ((32,), 4, "4x4 and 8x8")]
+)
+def test_levels_that_a_run_comes_to(sides, start, missing):
+    data = types.SimpleNamespace(folder="data/faces", resolution=32, resolutions=sides)
+    with contextlib.nullcontext() if missing is None else pytest.raises(ValueError, match=f"no level of {missing}"):
+        check_levels(data, start)
