@@ -10,7 +10,7 @@ def next_p(p, signs, count, images, target, kimg):
         p: Scalar, at least 0.
         signs: Sum of the signs of D's scores of real images since p was last moved, scalar.
         count: Their number, scalar.
-        images: Images of the minibatches since then, a number.
+        images: Images of the minibatches since then, a scalar.
         target: Mean of the signs at which p stays.
         kimg: Thousands of images over which p moves by 1.
 
@@ -18,6 +18,6 @@ def next_p(p, signs, count, images, target, kimg):
         p after that, float32 scalar; it may go above 1, but not below 0.
     """
     # In double precision: at a target of 0.6, a mean of 3/5 is no reason to move.
-    mean = ops.cast(signs, "float64") / ops.cast(count, "float64")
-    step = ops.cast(ops.sign(mean - target), "float32") * (images / (kimg * 1000))
-    return ops.maximum(p + step, 0)
+    signs, count, images = (ops.cast(value, "float64") for value in (signs, count, images))
+    step = ops.sign(signs / count - target) * images / (kimg * 1000)
+    return ops.maximum(p + ops.cast(step, "float32"), 0)

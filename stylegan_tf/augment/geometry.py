@@ -100,7 +100,7 @@ def resample(images, inverse):
 
 
 def grid(size):
-    """Places of the doubled output's samples along an axis: half pixels, with those beyond the edges that `halve` needs."""
+    """Places of the doubled output along an axis: every half pixel, and beyond the edges those that `halve` needs."""
     return np.arange(2 * (size + 2 * MARGIN)) / 2 - MARGIN - (size - 1) / 2
 
 

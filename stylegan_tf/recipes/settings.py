@@ -11,7 +11,7 @@ import typing
 from dataclasses import dataclass
 
 from stylegan_tf.augment.pipelines import PIPELINES
-from stylegan_tf.recipes.augmentation import Augmentations, Policies
+from stylegan_tf.recipes.augment_choices import Augmentations, Policies
 from stylegan_tf.recipes.declaration import (
     COUNT,
     NOT_NEGATIVE,

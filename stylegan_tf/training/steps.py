@@ -94,6 +94,10 @@ class TrainingStep:
                 self.averaging(beta)
             elif part.name in inputs:
                 values |= self.train(part, inputs[part.name], fade, rates[part.network])
+        if self.models.ada:
+            signs = [values[name] for name in ("signs/real", "signs/R1") if name in values]
+            replica = self.strategy.experimental_local_results(inputs["D"].reals)[0]
+            self.models.ada.update(signs, replica.shape[0] * self.strategy.num_replicas_in_sync)
         return tf.stack([values.get(name, tf.zeros([])) for name in self.statistics])
 
     def train(self, part, inputs, fade, learning_rate):

@@ -10,7 +10,7 @@ from stylegan_tf.augment.colors import color_map
 from stylegan_tf.augment.controller import next_p
 from stylegan_tf.augment.frequency_bands import BANK, POWER, band_gains
 from stylegan_tf.augment.geometry import SYM6, TAPS, inverse_map
-from stylegan_tf.augment.pipelines import PIPELINES, TRANSFORMS, Strengths, columns, steps_of
+from stylegan_tf.augment.pipelines import PIPELINES, TRANSFORMS, Strengths, columns, parse_policy, steps_of
 from stylegan_tf.recipes.settings import AdaConfig
 
 COLOR = ("brightness", "contrast", "lumaflip", "hue", "saturation")
@@ -156,7 +156,7 @@ def test_controller(vector):
 @pytest.mark.vectors("diffaugment")
 def test_diffaugment(vector):
     config, draws = vector.config, vector.below("inputs/draws/")
-    policy = diffaugment.parse_policy(config["policy"])
+    policy = parse_policy(config["policy"])
     ranges = diffaugment.draw_ranges(policy, config["H"], config["W"])
     assert [(name, "integer" if values else "uniform") for name, values in ranges.items()] == [
         (name, config["draw_kind"][name]) for name in config["draw_order"]
