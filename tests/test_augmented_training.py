@@ -65,7 +65,7 @@ def test_d_sees_reals_and_fakes_augmented_on_their_own(level):
 
 
 def test_g_is_judged_by_augmented_fakes(level):
-    inputs, terms, ((fakes, draws),) = run(level, "G")
+    _, terms, ((fakes, draws),) = run(level, "G")
     _, _, ((_, others), _) = run(level, "D")
     scores = level.models.D(fakes * draws)[:, 0]
     np.testing.assert_allclose(terms.statistics["G_loss"], tf.nn.softplus(-scores), atol=1e-5)
@@ -73,7 +73,7 @@ def test_g_is_judged_by_augmented_fakes(level):
 
 
 def test_r1_is_through_the_augmentation(level):
-    inputs, terms, ((reals, draws),) = run(level, "D_r1")
+    _, terms, ((reals, draws),) = run(level, "D_r1")
     with tf.GradientTape() as tape:
         augmented = reals * draws
         tape.watch(augmented)

@@ -12,9 +12,9 @@ SHAPE = 2, 22, 23, 3
 
 
 def adaptive_transform(multipliers, dtype):
-    """ADA with p = 1, with draws of its own."""
+    """ADA with p = 1, with draws that flip and turn every image."""
     random = np.random.default_rng(1)
-    uniform = random.uniform(size=(SHAPE[0], columns("uniform")[1]))
+    uniform = random.uniform(0.5, 1, size=(SHAPE[0], columns("uniform")[1]))
     normal = random.standard_normal((SHAPE[0], columns("normal")[1]))
     draws = unpack(tf.constant(uniform, dtype), tf.constant(normal, dtype))
     draws["noise"] = tf.constant(random.standard_normal(SHAPE), dtype)
