@@ -5,15 +5,19 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from click.testing import CliRunner
 from test_parts import CONFIG
+from tiny_training import arguments, create_dataset
 
+import run_training
 from stylegan_tf.recipes.settings import AdaConfig, LossConfig
 from stylegan_tf.runtime.draws import seed_of, uniform
 from stylegan_tf.training.augmentation import Ada, DiffAugment, Probability, augmentation_of, signs_of
-from stylegan_tf.training.checks import suggest_augmentation
+from stylegan_tf.training.checks import check_augmentation, suggest_augmentation
 from stylegan_tf.training.level import Level
 from stylegan_tf.training.models import Models
-from stylegan_tf.training.parts import parts_of, updates_of
+from stylegan_tf.training.parts import RealImages, parts_of, updates_of
+from stylegan_tf.training.steps import TrainingStep
 
 IMAGES, SHAPE = 4, (4, 8, 8, 3)
 LAZY = LossConfig(r1_gamma=10.0, r1_interval=2)
@@ -103,6 +107,20 @@ def test_draws_of_ada(pipeline):
     np.testing.assert_array_equal(ada(images, draws), ada(images, ada.draw(seed_of(5, 0), SHAPE)))
 
 
+def test_rounds_share_the_probability_and_split_the_draws():
+    config = dataclasses.replace(CONFIG, augment="ada-fixed:0.25", accumulate=2)
+    step = TrainingStep(Models(config, 3, 0), config, tf.distribute.get_strategy(), 8, False, tf.zeros([1, 0]))
+    draws = step.level.augmentation_draws(seed_of(7), SHAPE)
+    inputs = RealImages(tf.zeros(SHAPE), tf.zeros([IMAGES, 0]), draws)
+
+    def sums(inputs, fade, path_length):
+        return tf.reduce_sum(inputs.augmentation.uniform), inputs.augmentation.p, None
+
+    total, p, _ = step.in_rounds(sums, inputs, 1.0)
+    np.testing.assert_allclose(total, tf.reduce_sum(draws.uniform), rtol=1e-5)
+    assert float(p) == 2 * 0.25
+
+
 def test_draws_of_diffaugment_reach_all_their_values():
     draws = DiffAugment("color,translation,cutout").draw(seed_of(6), (4096, 8, 8, 3))
     assert {name: sorted(set(draw.numpy())) for name, draw in draws.items() if draw.dtype == tf.int32} == {
@@ -135,3 +153,41 @@ def test_who_is_told_of_augmentation():
     assert not suggest_augmentation(own, 30000)
     assert not suggest_augmentation(dataclasses.replace(own, augment="ada"), 1200)
     assert not suggest_augmentation(dataclasses.replace(own, dataset="digits"), 1797)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wrong")
+    create_dataset(folder / "data")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--augment=ada-fixed:1.3"], "augment must be none, ada, ada-fixed:P with a probability P from 0 to 1"),
+        (["--augment=ada-fixed:-0.1"], "received 'ada-fixed:-0.1'"),
+        (["--augment=ada-fixed:"], "received 'ada-fixed:'"),
+        (["--augment=adaptive"], "received 'adaptive'"),
+        (["--augment=ada", "--set=ada.pipeline=bcg"], "ada.pipeline must be one of blit, geom, color,"),
+        (["--augment=diffaugment", "--set=diffaugment=color,blur"], "some of color, translation, cutout"),
+        (["--augment=ada", "--minibatch=1"], "there is one image on each replica"),
+        (
+            ["--augment=ada", "--set=ada.pipeline=bgcf"],
+            "filters images of at least 22 pixels, but training starts at 4x4",
+        ),
+        (["--set=max_images=51"], "holds 50 images, fewer than max_images=51"),
+        (["--set=max_images=0"], "max_images must be at least 1; received 0"),
+    ],
+)
+def test_wrong_input(folder, options, message):
+    settings = ["discriminator.mbstd_group_size=1"] if "--minibatch=1" in options else []
+    result = CliRunner().invoke(run_training.main, arguments(folder, *options, settings=settings))
+    assert result.exit_code == 2
+    assert message in result.stderr and result.stderr.count("\n") == 1
+    assert not (folder / "results").exists()
+
+
+def test_colours_of_four_channels_are_refused():
+    with pytest.raises(ValueError, match="images of 1 or 3 channels, and these have 4"):
+        check_augmentation(dataclasses.replace(CONFIG, augment="ada"), channels=4)
