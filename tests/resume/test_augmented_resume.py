@@ -10,7 +10,7 @@ from tiny_training import arguments, create_dataset, read_events, start
 # 32 steps of 8 images, R1 in every second. p moves after steps 4, 8, ...; the stop is after step 13.
 OPTIONS = ("--augment=ada", "--snapshot-ticks=100")
 SETTINGS = (
-    *("deterministic=true", "loss.r1_interval=2", "max_images=40", "ada.pipeline=bgc", "ada.kimg=1", "ada.target=0.1"),
+    *("deterministic=true", "loss.r1_interval=2", "max_images=40", "ada.pipeline=bgc", "ada.kimg=1", "ada.target=-0.5"),
     "schedule.tick_kimg_base=0.128",
 )
 
