@@ -57,10 +57,10 @@ def change_colors(images, draws):
 
 def translate(images, draws):
     """Moves the picture up and to the left by the draws; zeros come in."""
-    _, height, width, _ = images.shape
+    count, height, width, _ = images.shape
     rows = np.arange(height)[None, :, None] + ops.reshape(draws["translation_row"], (-1, 1, 1))
     columns = np.arange(width)[None, None, :] + ops.reshape(draws["translation_col"], (-1, 1, 1))
-    return read_pixels(images, *(ops.broadcast_to(places, (len(images), height, width)) for places in (rows, columns)))
+    return read_pixels(images, *(ops.broadcast_to(places, (count, height, width)) for places in (rows, columns)))
 
 
 def cut_out(images, draws):

@@ -21,12 +21,12 @@ def adaptive_transform(multipliers, dtype):
     return lambda images: adaptive.augment(images, draws, tf.constant(1, dtype), multipliers)
 
 
-def policy_transform(policy, dtype):
+def policy_transform(policies, dtype):
     random, draws = np.random.default_rng(2), {}
-    for name, values in diffaugment.draw_ranges([policy], *SHAPE[1:3]).items():
+    for name, values in diffaugment.draw_ranges(policies, *SHAPE[1:3]).items():
         integers = values and random.integers(values[0], sum(values), SHAPE[0])
         draws[name] = tf.constant(random.uniform(size=SHAPE[0]), dtype) if values is None else tf.constant(integers)
-    return lambda images: diffaugment.augment(images, draws, [policy])
+    return lambda images: diffaugment.augment(images, draws, policies)
 
 
 def r1(transform, images, weights):
@@ -48,7 +48,7 @@ def test_r1_and_its_gradient(name):
     if name in TRANSFORMS:
         transform = adaptive_transform({name: 1.0}, "float64")
     else:
-        transform = policy_transform(name.removeprefix("diffaugment-"), "float64")
+        transform = policy_transform([name.removeprefix("diffaugment-")], "float64")
     arguments, random, step = case(), np.random.default_rng(4), 1e-5
     assert np.abs(transform(arguments[0]) - arguments[0]).max() > 0.01
     with tf.GradientTape() as tape:
@@ -77,9 +77,13 @@ def test_r1_and_its_gradient(name):
     np.testing.assert_allclose(slope, expected, rtol=1e-6)
 
 
-def test_compiled_like_a_training_step():
-    """The whole pipeline under XLA, with static shapes."""
-    transform = adaptive_transform(dict.fromkeys(PIPELINES["bgcfnc"], 1.0), "float32")
+@pytest.mark.parametrize("kind", ["ada", "diffaugment"])
+def test_compiled_like_a_training_step(kind):
+    """All transforms under XLA, with static shapes."""
+    if kind == "ada":
+        transform = adaptive_transform(dict.fromkeys(PIPELINES["bgcfnc"], 1.0), "float32")
+    else:
+        transform = policy_transform(POLICIES, "float32")
     images, weights = case("float32")
 
     def gradients(weights):
