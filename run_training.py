@@ -98,6 +98,7 @@ def click_type(setting):
 @setting_option("--accumulate")
 @setting_option("--precision")
 @setting_option("--xla/--no-xla")
+@setting_option("--augment")
 @setting_option("--init-from")
 @setting_option("--freeze-d")
 @setting_option("--snapshot-ticks", default="the data set's")

@@ -248,6 +248,11 @@ def full_resolution(dataset):
     return size or RESOLUTIONS.get(name)
 
 
+def is_known(dataset):
+    """Whether there is a recipe for a data set's name."""
+    return split_size(dataset)[0] in DATASETS
+
+
 def is_mirrored(dataset):
     """Whether the recipe of a data set's name mirrors half of the images."""
     return DATASETS.get(split_size(dataset)[0], OTHER_DATASET)["mirror"]

@@ -10,6 +10,8 @@ import types
 import typing
 from dataclasses import dataclass
 
+from stylegan_tf.augment.pipelines import PIPELINES
+from stylegan_tf.recipes.augment_choices import Augmentations, Policies
 from stylegan_tf.recipes.declaration import (
     COUNT,
     NOT_NEGATIVE,
@@ -23,6 +25,9 @@ from stylegan_tf.recipes.declaration import (
 )
 from stylegan_tf.recipes.old_settings import ask_for_old_loss, convert_loss
 from stylegan_tf.recipes.schedule import TICK_KIMG, training_schedule
+
+# Over so many kimg, ADA's p may rise from 0 to 1: with random weights at the start, and with another run's.
+ADA_KIMG, ADA_TRANSFER_KIMG = 500, 100
 
 PAPER_RATES = {128: 0.0015, 256: 0.002, 512: 0.003, 1024: 0.003}
 
@@ -106,6 +111,31 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
+class AdaConfig:
+    """Adaptive discriminator augmentation (Karras et al., 2020a), where `augment` asks for it."""
+
+    pipeline: str = setting(
+        "bgc", "Which transforms: b blit, g geometry, c colour, f filter, n noise, c cutout.", Choices(PIPELINES)
+    )
+    target: float = setting(
+        0.6,
+        "Mean sign of D's scores of real images above which the probability p rises, and below which it falls.",
+        Range(-1, 1),
+    )
+    interval: int = setting(4, "Minibatches between two changes of p.", COUNT)
+    kimg: float | None = setting(
+        None,
+        "Thousands of images over which p may change by 1.",
+        POSITIVE,
+        unset=f"{ADA_KIMG}, or {ADA_TRANSFER_KIMG} with --init-from",
+    )
+
+    def kimg_for(self, init_from):
+        """`kimg`, or its default for a run that starts with the networks `init_from`, or with none."""
+        return self.kimg or (ADA_TRANSFER_KIMG if init_from else ADA_KIMG)
+
+
+@dataclass(frozen=True)
 class OptimizerConfig:
     """Adam, as in the paper (appendix C)."""
 
@@ -129,6 +159,7 @@ class TrainingConfig:
     max_label_size: int | str = setting(
         0, 'Labels to train with: 0 for none, "full" for all of the data set\'s, n for its first n columns.'
     )
+    max_images: int | None = setting(None, "Train with the first images of the data set alone.", COUNT, unset="all")
     shuffle_megabytes: float = setting(
         4096, "Size of the window in which real images are shuffled.", NOT_NEGATIVE, learned=False
     )
@@ -164,6 +195,16 @@ class TrainingConfig:
         None, "Start with the weights of a snapshot, a run, a .pkl or .pt, its URL or its name.", unset="random weights"
     )
     freeze_d: int = setting(0, "Layers of D, from the image on, not to train.", NOT_NEGATIVE)
+    augment: str = setting(
+        "none",
+        "What D sees instead of images, real and generated, where there are few: none, ada (as strong as D needs it), "
+        "ada-fixed:P with a probability P, or diffaugment.",
+        Augmentations(),
+    )
+    ada: AdaConfig = AdaConfig()
+    diffaugment: str = setting(
+        "color,translation,cutout", "DiffAugment's policies, in their order, where augment asks for it.", Policies()
+    )
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()

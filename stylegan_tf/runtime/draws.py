@@ -18,6 +18,10 @@ class Purpose(enum.IntEnum):
     PATH_LENGTH = 6
     PATH_LENGTH_GENERATOR = 7
     PATH_LENGTH_LABELS = 8
+    AUGMENT_REALS = 9
+    AUGMENT_FAKES = 10
+    AUGMENT_G = 11
+    AUGMENT_R1 = 12
 
 
 class GeneratorDraws(NamedTuple):

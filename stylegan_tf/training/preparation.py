@@ -22,7 +22,7 @@ def open_data(config, strategy, hosts):
     """The data set of a run; where it creates itself, the chief does so, and the other hosts wait for it."""
     if hosts.count > 1 and not hosts.chief:
         agree(strategy, 0)
-    data = open_dataset(config.dataset, config.data_dir, config.resolution, config.max_label_size)
+    data = open_dataset(config.dataset, config.data_dir, config.resolution, config.max_label_size, config.max_images)
     if hosts.count > 1 and hosts.chief:
         agree(strategy, 0)
     return data

@@ -17,11 +17,13 @@ from stylegan_tf.runtime.processor import remark_on_precision
 from stylegan_tf.training.average import half_life_beta
 from stylegan_tf.training.checkpoint import Progress, load_newest
 from stylegan_tf.training.checks import (
+    check_augmentation,
     check_generator,
     check_levels,
     check_metric_ticks,
     check_minibatches,
     check_settings,
+    suggest_augmentation,
 )
 from stylegan_tf.training.diagnosis import DivergedError, diagnose
 from stylegan_tf.training.initialize import initialize
@@ -69,8 +71,13 @@ class Trainer:
             shuffle_window(self.data, config.shuffle_megabytes)  # refuses one that holds no image
             self.models = build_models(config, self.strategy, self.data)
             check_generator(config, self.models.G)
-            self.remarks = check_minibatches(config, self.models.D.mbstd_group_size) + check_metric_ticks(config)
-            self.remarks += filter(None, [remark_on_precision(config.precision, config.num_gpus)])
+            check_augmentation(config, self.data.num_channels)
+            self.remarks = [
+                *check_minibatches(config, self.models.D.mbstd_group_size),
+                *check_metric_ticks(config),
+                *suggest_augmentation(config, self.data.num_images),
+                *filter(None, [remark_on_precision(config.precision, config.num_gpus)]),
+            ]
             self.parts = parts_of(config)
             self.totals = tf.Variable(tf.zeros(len(statistics_of(self.parts))), trainable=False)  # of this tick's steps
             self.progress = Progress()
@@ -214,6 +221,8 @@ class Trainer:
         progress.seconds += self.stopwatch.lap()
         times = times_due(self.parts, progress.steps - progress.minibatches, progress.steps)
         values = tick_values(self.totals.numpy(), self.parts, times)
+        if self.models.ada:
+            values["ada/p"] = float(self.models.ada.p.numpy())
         scales = {f"{name}_scale": float(s.value.numpy()) for name, s in self.models.scales().items()}
         output.report(phase, progress, values, timing_of(progress, self.reals.waited), times, scales)
 
