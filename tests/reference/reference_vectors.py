@@ -54,9 +54,7 @@ COMPANIONS = (
 )
 
 # Kinds of what the project does not have: no test reads them. Whoever brings it moves its line to KINDS.
-PASSED_OVER = (
-    "projector-*",
-)
+PASSED_OVER = ("projector-*",)
 
 # The reference's names of the networks that this project has.
 NETWORKS = (
