@@ -212,7 +212,7 @@ def test_pictures(checkpoint, tmp_path):
                        "to_rgb1.conv.weight": np.ones((1, 3, 3, 1, 1), "float32")})  # fmt: skip
     result = CliRunner().invoke(main, ["images", f"--network={path}", *options])
     assert result.exit_code == 0, result.output
-    assert [file.name for file in (tmp_path / "pictures").glob("*.png")] == ["seed0000.png"]
+    assert (tmp_path / "pictures" / "seed0000.png").exists()
     later = tmp_path / "later.pkl"
     later.write_bytes(dump({"G_ema": tiny_generator(synthesis={"input": module("SynthesisInput")})}))
     result = CliRunner().invoke(main, ["images", f"--network={later}", *options])

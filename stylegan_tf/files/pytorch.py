@@ -274,7 +274,7 @@ def _discriminator(module, arrays):
     ours |= {
         **_layer_arguments(block),
         "architecture": architecture,
-        "conv_clamp": _clamp(arguments, module, "b4", "conv"),
+        "conv_clamp": _clamp(_field(module, "_init_kwargs"), module, "b4", "conv"),
         "clamp_smallest_rgb": False,
         "mbstd_group_size": epilogue["mbstd_group_size"],
         "mbstd_num_features": epilogue["mbstd_num_channels"],
