@@ -1,5 +1,7 @@
 """PyTorch's networks are read as data: what they say is what they become, and all else is refused in one line."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -10,9 +12,13 @@ from tiny_modules import GENERATOR, module, storage, storage_bytes, tensor, tiny
 from tiny_torch import Code, call, code, dump, save_tensors
 
 from stylegan_tf.commands.generate import main
-from stylegan_tf.files.find import load_generator
+from stylegan_tf.files.find import load_generator, load_trained
+from stylegan_tf.files.keras_file import open_network
 from stylegan_tf.files.official import load_pickle
 from stylegan_tf.networks import StyleGAN2Generator
+from stylegan_tf.training.initialize import Transfer
+
+DATA = Path(__file__).parent / "reference" / "data"
 
 
 @pytest.fixture
@@ -90,6 +96,21 @@ def test_a_checkpoint(checkpoint, zipped):
     network = load_generator(checkpoint(zipped=zipped, **more))
     assert isinstance(network, StyleGAN2Generator) and network.resolution == 4
     np.testing.assert_array_equal(network.w_average, np.arange(6))
+
+
+def test_training_starts_from_them_and_copies_know_all(tmp_path):
+    _, networks = load_trained(DATA / "networks-adapt-cond.pkl")
+    for name, network in networks.items():
+        fresh = type(network)(**network.arguments)
+        transfer = Transfer(fresh, network, name, "the file")
+        assert len(transfer.pairs) == len(fresh.variables)
+    networks["D"].save(tmp_path / "D.keras")
+    networks["Gs"].save(tmp_path / "Gs.keras")
+    z, labels = np.ones((2, 32), "float32"), np.eye(3, dtype="float32")[:2]
+    images = networks["Gs"](z, labels)
+    np.testing.assert_array_equal(load_generator(tmp_path / "Gs.keras")(z, labels), images)
+    copy = open_network(tmp_path / "D.keras", "")
+    np.testing.assert_array_equal(copy(images, labels), networks["D"](images, labels))
 
 
 REMEMBERED = Code(code(tensor(np.zeros(100))) + b"q\x01")
