@@ -249,9 +249,9 @@ def make_figures(name, outdir, label, **given):
     other seeds, small networks included, and what each resolution contributes. Truncation is the network's usual one.
     What the network cannot show, for want of fine styles or of noise, is left out with a line that says why.
     """
-    targets = find_targets(given["network"], all_snapshots=True, cache_dir=given["cache_dir"])
+    target = find_targets(given["network"], cache_dir=given["cache_dir"])[-1]
     sampler, network = open_sampler(**given)
-    own = targets[-1].config.dataset if targets[-1].config else targets[-1].path.name
+    own = target.config.dataset if target.config else target.path.name
     name = name or sampler.generator.figures or paper_set(own)
     look = make_look(sampler, network, label=label)
     for path, reason in save_paper_figures(sampler, look, name, outdir):
@@ -259,6 +259,7 @@ def make_figures(name, outdir, label, **given):
     if name == STYLEGAN2:
         path = outdir / f"{STYLEGAN2}-contributions.png"
         try:
+            targets = find_targets(given["network"], all_snapshots=True, cache_dir=given["cache_dir"])
             write_contributions(targets, sampler, look._replace(psi=1.0), CONTRIBUTION_SEEDS, path)
         except ValueError as error:
             click.echo(f"{path} is left out: {error}")

@@ -117,7 +117,7 @@ def family_of(network):
 
 
 def usual_truncation(of):
-    """The truncation that is usual for each family, in words: "0.7; for stylegan2 0.5".
+    """The truncation that is usual for each family, in words: "0.7; 0.5 for stylegan2".
 
     Args:
         of: "psi", its strength, or "cutoff", the number of layers.
@@ -127,7 +127,7 @@ def usual_truncation(of):
         usual = getattr(family.generator, f"usual_{of}")
         families.setdefault("all" if usual is None else f"{usual:g}", []).append(name)
     first, *others = families
-    return "; ".join([first, *(f"{value} for {' and '.join(families[value])}" for value in others)])
+    return "; ".join([first, *(f"{value} for {', '.join(families[value])}" for value in others)])
 
 
 def official_function(name, arguments=None, version=None):

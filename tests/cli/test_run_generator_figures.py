@@ -1,5 +1,7 @@
 """run_generator.py's verbs for the paper's figures: files, what they say, and what is refused."""
 
+import re
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -182,8 +184,8 @@ def test_what_cannot_be_summed_up_is_left_out(network, tmp_path):
 @pytest.mark.parametrize("verb", ["images", "uncurated"])
 def test_help_tells_the_usual_truncation(verb):
     text = " ".join(invoke(verb, "--help").output.split())
-    assert "[default: 0.7; 0.5 for stylegan2 and stylegan2-growing; 1 for networks without styles]" in text
-    assert "[default: 8; all for stylegan2 and stylegan2-growing]" in text
+    assert re.search(r"\[default: 0\.7; 0\.5 for stylegan2, [\w, -]*; 1 for networks without styles\]", text)
+    assert re.search(r"\[default: 8; all for stylegan2, [\w, -]*\]", text)
 
 
 @pytest.mark.parametrize(

@@ -287,13 +287,14 @@ def test_path_length(folder, generator, draws, options, name):
 
 
 @measures(("stylegan", 7), ("stylegan2", 64))
-def test_linear_separability(folder, generator, draws, options, minibatch):
+def test_linear_separability(generator, draws, options, minibatch, tmp_path):
     images = pixels(generator(draws.z, truncation_psi=None, noise=draws.noise).numpy())
-    classifiers = load_classifiers(folder / "classifiers", SIDE, 3)
+    tiny_classifiers(tmp_path / "classifiers", images[:20])
+    classifiers = load_classifiers(tmp_path / "classifiers", SIDE, 3)
     logits = classifiers(tf.constant(images))
     latents = {"ls_z": draws.z, "ls_w": generator.mapping(draws.z)[:, 0]}
     expected = {name: separability(x, logits, classifiers.names, LABELLED // 2).score for name, x in latents.items()}
-    given = options(num_samples=LABELLED, minibatch=minibatch, classifiers=str(folder / "classifiers"))
+    given = options(num_samples=LABELLED, minibatch=minibatch, classifiers=str(tmp_path / "classifiers"))
     # Where images differ by a value of a pixel, other samples may be the most confident.
     assert METRICS["ls"](generator, None, options=given) == pytest.approx(expected, rel=0.02)
     assert min(expected.values()) > 1.1
