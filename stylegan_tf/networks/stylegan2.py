@@ -47,7 +47,8 @@ class StyleGAN2Generator(StyleBasedGenerator):
         label_size: Length of a label, 0 without conditioning.
         latent_size, dlatent_size: Length of z and of w.
         mapping_layers, mapping_fmaps, mapping_lrmul, mapping_nonlinearity, normalize_latents: See `StyleGAN2Mapping`.
-        fmap_base, fmap_decay, fmap_max, architecture, nonlinearity, resample_kernel: See `StyleGAN2Synthesis`.
+        fmap_base, fmap_decay, fmap_max, architecture, nonlinearity, resample_kernel, conv_clamp, fmaps,
+            num_half_res: See `StyleGAN2Synthesis`.
 
     Call arguments:
         z: float [N, latent_size], standard normal.

@@ -70,7 +70,7 @@ class StyleGAN2ADAGenerator(StyleGAN2Generator):
         mapping_fmaps, label_fmaps: See `StyleGAN2ADAMapping`.
         resolution, num_channels, label_size, latent_size, dlatent_size, mapping_layers, mapping_lrmul,
             mapping_nonlinearity, normalize_latents, fmap_base, fmap_decay, fmap_max, architecture, nonlinearity,
-            resample_kernel, conv_clamp, fmaps: See `StyleGAN2Generator`.
+            resample_kernel, conv_clamp, fmaps, num_half_res: See `StyleGAN2Generator`.
 
     Call arguments, returns:
         See `StyleGAN2Generator`.
@@ -85,8 +85,8 @@ class StyleGAN2ADADiscriminator(StyleGAN2Discriminator):
 
     Args:
         resolution, num_channels, label_size, fmap_base, fmap_decay, fmap_max, architecture, nonlinearity,
-            mbstd_group_size, mbstd_num_features, resample_kernel, conv_clamp, clamp_smallest_rgb, fmaps: See
-            `StyleGAN2Discriminator`.
+            mbstd_group_size, mbstd_num_features, resample_kernel, conv_clamp, clamp_smallest_rgb, fmaps, num_half_res:
+            See `StyleGAN2Discriminator`.
         mapping_layers, mapping_lrmul, mapping_nonlinearity: Of the network that maps labels.
         mapping_fmaps: Length of a mapped label, and number of outputs; None for that of the dense layer at 4x4.
         mapping_width: Width of all of its layers but the last; None for `mapping_fmaps`.
@@ -115,6 +115,7 @@ class StyleGAN2ADADiscriminator(StyleGAN2Discriminator):
         conv_clamp=None,
         clamp_smallest_rgb=True,
         fmaps=None,
+        num_half_res=None,
         mapping_layers=0,
         mapping_fmaps=None,
         mapping_width=None,

@@ -10,7 +10,7 @@ from stylegan_tf.layers.activations import clamped, scaled_activation
 from stylegan_tf.layers.modulated import checked_taps
 from stylegan_tf.networks.growing import is_fading
 from stylegan_tf.networks.interface import BaseDiscriminator
-from stylegan_tf.networks.network import checked_labels, feature_maps_by_stage, log2_resolution
+from stylegan_tf.networks.network import checked_labels, dtype_by_resolution, feature_maps_by_stage, log2_resolution
 from stylegan_tf.networks.stylegan2_synthesis import checked_architecture
 
 
@@ -32,7 +32,7 @@ class StyleGAN2Discriminator(BaseDiscriminator):
         resample_kernel: Taps of the low-pass filter that goes with changes of resolution; None for (1, 1), the box.
         conv_clamp: Largest magnitude of what a convolution's nonlinearity returns; None for any.
         clamp_smallest_rgb: Whether `conv_clamp` also holds for the fromRGB at 4x4, which only "skip" has.
-        fmaps: See `StyleGAN2Synthesis`.
+        fmaps, num_half_res: See `StyleGAN2Synthesis`.
 
     Call arguments:
         images: float [N, resolution, resolution, num_channels] in [-1, 1].
@@ -61,6 +61,7 @@ class StyleGAN2Discriminator(BaseDiscriminator):
         conv_clamp=None,
         clamp_smallest_rgb=True,
         fmaps=None,
+        num_half_res=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -77,34 +78,34 @@ class StyleGAN2Discriminator(BaseDiscriminator):
         second_gain, self.second_activation = scaled_activation(nonlinearity, half)
         self.conv_clamp, self.clamp_smallest_rgb = conv_clamp, clamp_smallest_rgb
         self.second_clamp = None if conv_clamp is None else conv_clamp * half
-        dtype = self.dtype_policy
+        dtype_at = dtype_by_resolution(self.dtype_policy, resolution, num_half_res)
         maps = feature_maps_by_stage(resolution, fmap_base, fmap_decay, fmap_max, fmaps)
 
         def maps_at(res, below=1):
             return maps[log2_resolution(res) - below]
 
-        def convolution(filters, name, **options):
-            options = {"gain": gain, "gain_on_bias": True, "kernel_size": 3, **options}
-            return FilteredConv2D(filters, resample_kernel=resample_kernel, dtype=dtype, name=name, **options)
+        def convolution(res, filters, name, **options):
+            options = {"gain": gain, "gain_on_bias": True, "kernel_size": 3, "dtype": dtype_at(res), **options}
+            return FilteredConv2D(filters, resample_kernel=resample_kernel, name=f"{res}x{res}_{name}", **options)
 
         def dense(units, name, **options):
-            options = {"gain": gain, "gain_on_bias": True, **options}
-            return EqualizedDense(units, dtype=dtype, name=name, **options)
+            options = {"gain": gain, "gain_on_bias": True, "dtype": dtype_at(4), **options}
+            return EqualizedDense(units, name=f"4x4_{name}", **options)
 
         self.from_rgb = [
-            convolution(maps_at(res), f"{res}x{res}_from_rgb", kernel_size=1)
+            convolution(res, maps_at(res), "from_rgb", kernel_size=1)
             for res in (self.resolutions if architecture == "skip" else [resolution])
         ]
         self.blocks = [
             [
-                convolution(maps_at(res), f"{res}x{res}_first"),
-                convolution(maps_at(res, below=2), f"{res}x{res}_second", resample="down", gain=second_gain),
+                convolution(res, maps_at(res), "first"),
+                convolution(res, maps_at(res, below=2), "second", resample="down", gain=second_gain),
             ]
             for res in self.resolutions[:-1]
         ]
         skip = dict(kernel_size=1, resample="down", gain=half, use_bias=False)
         self.skip = [
-            convolution(maps_at(res, below=2), f"{res}x{res}_skip", **skip)
+            convolution(res, maps_at(res, below=2), "skip", **skip)
             for res in (self.resolutions[:-1] if architecture == "resnet" else [])
         ]
         has_stddev = mbstd_group_size is None or mbstd_group_size > 1
@@ -113,13 +114,13 @@ class StyleGAN2Discriminator(BaseDiscriminator):
                 f"mbstd_num_features must divide the {maps_at(4)} feature maps at 4x4; received {mbstd_num_features}."
             )
         self.minibatch_stddev = (
-            MinibatchStdDev(mbstd_group_size, mbstd_num_features, dtype=dtype, name="minibatch_stddev")
+            MinibatchStdDev(mbstd_group_size, mbstd_num_features, dtype=dtype_at(4), name="minibatch_stddev")
             if has_stddev
             else None
         )
-        self.conv = convolution(maps_at(4), "4x4_conv")
-        self.dense = dense(maps_at(4, below=2), "4x4_dense")
-        self.output_layer = dense(self.count_outputs(), "4x4_output", gain=1.0)
+        self.conv = convolution(4, maps_at(4), "conv")
+        self.dense = dense(maps_at(4, below=2), "dense")
+        self.output_layer = dense(self.count_outputs(), "output", gain=1.0)
         self.build((None, resolution, resolution, num_channels))
 
     def count_outputs(self):

@@ -11,7 +11,7 @@ from stylegan_tf.layers.full_precision import FullPrecision
 from stylegan_tf.layers.modulated import checked_taps
 from stylegan_tf.networks.growing import GrowingSynthesis, is_fading
 from stylegan_tf.networks.interface import BaseSynthesis
-from stylegan_tf.networks.network import feature_maps_by_stage, log2_resolution
+from stylegan_tf.networks.network import dtype_by_resolution, feature_maps_by_stage, log2_resolution
 
 ARCHITECTURES = ("orig", "skip", "resnet")
 
@@ -109,6 +109,8 @@ class StyleGAN2Synthesis(BaseSynthesis):
             reference takes 256 where it computes in half precision.
         fmaps: Feature maps of every stage, in place of what `fmap_base`, `fmap_decay` and `fmap_max` say: one number
             that only a discriminator uses, for its dense layer, then those at 4x4, 8x8 and so on.
+        num_half_res: Of how many of the highest resolutions the convolutions follow a mixed dtype policy; None for all.
+            The reference takes 4, with a `conv_clamp` of 256.
 
     Call arguments:
         w: float [N, num_layers, dlatent_size].
@@ -135,6 +137,7 @@ class StyleGAN2Synthesis(BaseSynthesis):
         resample_kernel=(1, 3, 3, 1),
         conv_clamp=None,
         fmaps=None,
+        num_half_res=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -146,11 +149,13 @@ class StyleGAN2Synthesis(BaseSynthesis):
         self.resolutions = [2**r for r in range(2, log2_resolution(resolution) + 1)]
         self.num_layers = 2 * len(self.resolutions)
 
-        dtype, half = self.dtype_policy, math.sqrt(0.5)
-        filtered = dict(resample_kernel=resample_kernel, dtype=dtype)
+        half = math.sqrt(0.5)
+        dtype_at = dtype_by_resolution(self.dtype_policy, resolution, num_half_res)
         self.layers_by_resolution, self.to_rgb, self.skip = [], [], []
         _, *maps = feature_maps_by_stage(resolution, fmap_base, fmap_decay, fmap_max, fmaps)
         for res, filters in zip(self.resolutions, maps, strict=True):
+            dtype = dtype_at(res)
+            filtered = dict(resample_kernel=resample_kernel, dtype=dtype)
             layer = dict(filters=filters, nonlinearity=nonlinearity, clamp=conv_clamp, **filtered)
             if res == 4:
                 initializer = keras.initializers.RandomNormal(stddev=1.0)
