@@ -66,23 +66,6 @@ def network_errors(config):
         ) from error
 
 
-def check_levels(data, resolution):
-    """ValueError if a data set lacks a level that a run needs, which grows from `resolution` to the data set's.
-
-    Args:
-        data: MultiResolutionDataset.
-        resolution: Side of the level that comes first.
-    """
-    needed = [side for side in sides_between(resolution, data.resolution) if side not in data.resolutions]
-    if needed:
-        missing = " and ".join(f"{side}x{side}" for side in needed)
-        raise ValueError(
-            f"{data.folder} has no level of {missing}, which the run would come to, from {resolution}x{resolution} on. "
-            f"Train at {data.resolution}x{data.resolution} from the start with --no-growing, start above it with --set "
-            f"schedule.lod_initial_resolution={2 * needed[-1]}, or create or copy the data set again."
-        )
-
-
 def check_minibatches(config, group_size):
     """Checks that every minibatch of the run divides into replicas, rounds and minibatch-stddev groups.
 
@@ -171,13 +154,9 @@ def check_metric_ticks(config):
 def minibatches(config):
     """{resolution: images} of the minibatches of a run, as they are asked for."""
     schedule, sizes = config.schedule, {}
-    for resolution in sides_between(schedule.lod_initial_resolution, config.resolution):
+    resolution = min(schedule.lod_initial_resolution, config.resolution)
+    while resolution <= config.resolution:
         wanted = schedule.minibatch_dict.get(resolution, schedule.minibatch_base)
         sizes[resolution] = min(wanted, schedule.max_minibatch_per_gpu.get(resolution, wanted) * config.num_replicas)
+        resolution *= 2
     return sizes
-
-
-def sides_between(first, last):
-    """The sides of the levels from one, at most the last, to the last."""
-    first = min(first, last)
-    return [first << halvings for halvings in range((last // first).bit_length())]

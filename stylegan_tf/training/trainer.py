@@ -19,7 +19,6 @@ from stylegan_tf.training.checkpoint import Progress, load_newest
 from stylegan_tf.training.checks import (
     check_augmentation,
     check_generator,
-    check_levels,
     check_metric_ticks,
     check_minibatches,
     check_settings,
@@ -65,9 +64,7 @@ class Trainer:
             check_alike(self.strategy, self.hosts, {"the configuration": to_dict(config)})
             self.data = open_data(config, self.strategy, self.hosts)
             self.config = config = replace(config, resolution=self.data.resolution)
-            first = config.phase(0)  # refuses an impossible schedule
-            if run_dir is None:
-                check_levels(self.data, first.resolution)
+            config.phase(0)  # refuses an impossible schedule
             shuffle_window(self.data, config.shuffle_megabytes)  # refuses one that holds no image
             self.models = build_models(config, self.strategy, self.data)
             check_generator(config, self.models.G)
@@ -84,7 +81,6 @@ class Trainer:
             self.run_dir = run_dir
             if run_dir is not None:
                 self.progress, used, damaged = load_newest(run_dir, self.variables())
-                check_levels(self.data, config.phase(self.progress.schedule_images).resolution)
                 self.remarks += [f"{path} is damaged ({reason}); going on from {used}." for path, reason in damaged]
             elif config.init_from:
                 self.remarks += initialize(self.models, config.init_from)

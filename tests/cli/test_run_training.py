@@ -1,13 +1,11 @@
 """The training door, started as a user would: what a run leaves, how it is stopped, and what it says to wrong input."""
 
-import contextlib
 import io
 import json
 import re
 import shutil
 import signal
 import time
-import types
 from dataclasses import replace
 
 import keras
@@ -26,7 +24,6 @@ from metrics.metric import Metric, Result
 from stylegan_tf.recipes.presets import make_config
 from stylegan_tf.recipes.settings import TrainingConfig, from_dict
 from stylegan_tf.runtime.draws import Purpose, normal, seed_of
-from stylegan_tf.training.checks import check_levels
 
 COLUMNS, ROWS = 16, 8  # of an image grid
 
@@ -724,23 +721,3 @@ def test_run_that_diverges(tiny, tmp_path, kimg, limit):
         r"In the last step, the first tensor that is not finite is .+\. Resume from .+\n",
         result.stderr,
     )
-
-
-def test_data_set_without_a_level(tmp_path):
-    create_dataset(tmp_path / "data")
-    (tmp_path / "data" / "tiny" / "tiny-r02.tfrecords").unlink()
-    result = invoke(*arguments(tmp_path, "--total-kimg=1"))
-    assert result.exit_code == 2
-    assert re.search(
-        r"tiny has no level of 4x4, .* from 4x4 on\. .*--no-growing, .*lod_initial_resolution=8", result.stderr
-    )
-    assert not (tmp_path / "results").exists()
-
-
-@pytest.mark.parametrize(
-    "sides, start, missing", [((32,), 32, None), ((8, 32), 32, None), ((8, 32), 8, "16x16"), ((32,), 4, "4x4 and 8x8")]
-)
-def test_levels_that_a_run_comes_to(sides, start, missing):
-    data = types.SimpleNamespace(folder="data/faces", resolution=32, resolutions=sides)
-    with contextlib.nullcontext() if missing is None else pytest.raises(ValueError, match=f"no level of {missing}"):
-        check_levels(data, start)
