@@ -5,6 +5,7 @@ import inspect
 import math
 import os
 import pathlib
+import re
 import shlex
 import time
 
@@ -15,13 +16,15 @@ from datasets import alignment, celeba, cifar, ffhq, hdf5, image_folder, lsun, m
 from datasets import verify as verification
 from datasets.convert import create_dataset, plan_dataset
 from datasets.digits import digits
+from datasets.naming import readable
 from datasets.pyramid import ENCODINGS, describe_shape
 from datasets.records import is_url
+from datasets.summary import summarize
 from dnnlib.cli import SEED, Group, UserPath, Whole, one_line_errors
 from dnnlib.files import check_new_folder
 
 MAX_SKIPPED = 20
-MAX_LABEL_NAMES = 5
+MAX_NAME_BYTES = 200  # of 255, for NAME-r10-00000-of-00001.tfrecords
 MOST_SIDE = 2**14  # of images, in pixels
 OUT_HELP = "OUT is the folder to create: data/NAME, to be used as run_training.py --dataset=NAME."
 
@@ -50,11 +53,31 @@ def command(function):
     return main.command(name=function.__name__.replace("_", "-"))(one_line_errors(function))
 
 
-def check_local(context, parameter, path):
-    """Refuses gs://bucket/NAME, of which a folder of that name would be made."""
+def check_name(context, parameter, path):
+    """Refuses names of data sets that TensorFlow cannot open, or that are longer than those of its files can be."""
+    if path != readable(path):
+        raise click.BadParameter(f"{readable(path)} has letters that are no text in UTF-8. Choose another name.")
+    return path
+
+
+def check_new(context, parameter, path):
+    """Refuses gs://bucket/NAME, of which a folder of that name would be made, and names that cannot be a data set's."""
     if is_url(path):
         raise click.BadParameter(f"{path} is not on this machine. Create a folder here, and copy it there.")
-    return path
+    name = os.path.basename(os.path.normpath(path))
+    if len(os.fsencode(name)) > MAX_NAME_BYTES:
+        raise click.BadParameter(f"{name} is longer than {MAX_NAME_BYTES} bytes. Choose a shorter name.")
+    return check_name(context, parameter, path)
+
+
+def parse_levels(context, parameter, text):
+    """(lowest, highest) of LOW-HIGH."""
+    match = re.fullmatch(r"(\d{1,5})-(\d{1,5})", text or "")
+    if text is None:
+        return None
+    if not match or not int(match[1]) < int(match[2]) < 2**16:
+        raise click.BadParameter(f"it has the form LOW-HIGH, two numbers from 0 to 65535; received {text!r}.")
+    return int(match[1]), int(match[2])
 
 
 def check_power_of_two(context, parameter, side):
@@ -68,10 +91,12 @@ def check_png(context, parameter, path):
         raise click.BadParameter(f"{path!r} does not end with .png.")
     if not pathlib.Path(path).parent.is_dir():
         raise click.BadParameter(f"{pathlib.Path(path).parent} is no folder. Create it first.")
+    if not os.access(pathlib.Path(path).parent, os.W_OK | os.X_OK):
+        raise click.BadParameter(f"{pathlib.Path(path).parent} must not be written to. Choose another folder.")
     return path
 
 
-OUT = click.argument("out", type=UserPath(), callback=check_local)
+OUT = click.argument("out", type=UserPath(), callback=check_new)
 WORKERS = click.option(
     "--workers", type=Whole(1, 1024), help="Processes that work side by side.  [default: one a core]"
 )
@@ -138,7 +163,8 @@ def create(out, source, **options):
     start = time.perf_counter()
     created = create_dataset(out, source, **options)
     minutes, seconds = divmod(round(time.perf_counter() - start), 60)
-    click.echo(f"Created {out} in {minutes} min {seconds} s: {created.num_images:,} images, {describe_labels(source)}.")
+    what = summarize(created.num_images, created.labels, created.label_names, source, len(created.skipped))
+    click.echo(f"Created {out} in {minutes} min {seconds} s: {what}.")
     folder, name = os.path.split(os.path.normpath(out))
     report_skipped(created.skipped, f"; all are in {os.path.join(out, name)}-skipped.txt")
     data_dir = "" if folder == "data" else shlex.join([f"--data-dir={folder or '.'}"])
@@ -147,19 +173,10 @@ def create(out, source, **options):
 
 def describe_plan(out, source, plan):
     """Says what would be created."""
-    click.echo(
-        f"Would create {out}: {len(plan.order):,} images of {describe_shape(plan.shape)}, {describe_labels(source)}, "
-        f"about {math.ceil(plan.num_bytes / 2**20):,} MiB."
-    )
-
-
-def describe_labels(source):
-    """Returns how many columns of labels there are, and what the first are called."""
-    if source.labels is None:
-        return "no labels"
-    size, names = len(source.labels[0]), source.label_names or []
-    shown = ", ".join(names[:MAX_LABEL_NAMES]) + (", ..." if len(names) > MAX_LABEL_NAMES else "")
-    return f"{size} label column{'s' if size > 1 else ''}{f' ({shown})' if shown else ''}"
+    what = summarize(len(plan.order), plan.labels, plan.label_names, source)
+    size = f"{describe_shape(plan.shape)}, about {math.ceil(plan.num_bytes / 2**20):,} MiB"
+    unusable = f"; {source.num_unusable:,} of them cannot be used" if source.num_unusable else ""
+    click.echo(f"Would create {out} of {size}: {what}{unusable}.")
 
 
 def report_skipped(skipped, where=""):
@@ -192,14 +209,21 @@ SIDE = {"type": Whole(4, MOST_SIDE), "callback": check_power_of_two}
     click.option("--resize", type=click.Choice(["box", "lanczos"]), default="lanczos", help="Filter of --resolution."),
     BACKGROUND,
     click.option("--labels", type=click.Choice(["auto", "none"]), default="auto", help="Look for labels, or do not."),
+    click.option(
+        "--levels",
+        "value_range",
+        callback=parse_levels,
+        metavar="LOW-HIGH",
+        help="What is black and white in 16-bit files, such as 0-4095.  [default: 0-65535, where it is used]",
+    ),
 )
-def create_from_images(source, resolution, crop, resize, background, labels):
+def create_from_images(source, resolution, crop, resize, background, labels, value_range):
     """From a folder of images, a .zip, or a list of files.
 
     SOURCE is a folder (with all folders in it), a .zip, or a text file with the path of an image on each line.
 
     Labels come from a file dataset.json in SOURCE, {"labels": [["a/1.png", 0], ...]}, or else from the folders: if all
-    images are in two folders or more, these are the classes.
+    images are in two folders or more, these are the classes. docs/datasets.md tells the rules.
     """
     return image_folder.from_images(
         source,
@@ -208,6 +232,7 @@ def create_from_images(source, resolution, crop, resize, background, labels):
         resize=resize,
         background=background,
         labels=labels,
+        value_range=value_range,
         max_images=common_option("max_images"),
         on_error=common_option("on_error"),
     )
@@ -377,7 +402,7 @@ def align_faces(out, pictures, landmarks, output_size, transform_size, backgroun
     report_skipped(aligned.skipped)
 
 
-DATASET = click.argument("dataset", type=UserPath())
+DATASET = click.argument("dataset", type=UserPath(), callback=check_name)
 
 
 @command
@@ -422,8 +447,8 @@ def extract(dataset, out, resolution, max_images):
 
 
 @command
-@click.argument("first", type=UserPath())
-@click.argument("second", type=UserPath())
+@click.argument("first", type=UserPath(), callback=check_name)
+@click.argument("second", type=UserPath(), callback=check_name)
 def compare(first, second):
     """Compare two data sets image by image.
 

@@ -29,8 +29,8 @@ from stylegan_tf.runtime.devices import count_gpus
     type=UserPath(),
     required=True,
     metavar="NETWORK",
-    help="A run (for its newest snapshot), a snapshot, a .keras or .pkl file, the URL of a .pkl, or the name of a "
-    f"published network: {', '.join(PUBLISHED)}.",
+    help="A run (for its newest snapshot), a snapshot, a .keras, .pkl or .pt file, the URL of a .pkl or .pt, or the "
+    f"name of a published network: {', '.join(PUBLISHED)}.",
 )
 @click.option("--all-snapshots", is_flag=True, help="Measure every snapshot of the run.")
 @click.option("--dataset", help="Data set: a folder in --data-dir, or its path.  [default: the run's]")

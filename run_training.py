@@ -16,7 +16,7 @@ from metrics.evaluate import check_metrics, check_real_images
 from metrics.options import options_of
 from stylegan_tf.recipes.declaration import Choices, Range
 from stylegan_tf.recipes.paper import paper_fid
-from stylegan_tf.recipes.presets import CONFIGS, NO_GROWING, make_config
+from stylegan_tf.recipes.presets import CONFIGS, GROWN, NO_GROWING, make_config
 from stylegan_tf.recipes.settings import SETTINGS, override, to_dict
 from stylegan_tf.runtime.agreement import LOST, HostLost
 from stylegan_tf.runtime.devices import count_gpus
@@ -102,6 +102,7 @@ def click_type(setting):
 @setting_option("--accumulate")
 @setting_option("--precision")
 @setting_option("--xla/--no-xla")
+@setting_option("--augment")
 @setting_option("--init-from")
 @setting_option("--freeze-d")
 @setting_option("--snapshot-ticks", default="the data set's")
@@ -138,6 +139,11 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
         given["num_hosts"] = hosts.count
         if resume is not None and auto_resume:
             raise ValueError("--resume names a run and --auto-resume finds one; give one of them.")
+        if given["no_growing"] and config in GROWN:
+            raise ValueError(
+                f"--config={config} is a row of the paper's table that grows; use --config={GROWN[config]} "
+                "--no-growing for its networks without growing, or --config=sg2-e for the paper's row without."
+            )
         run_dir = find_run_dir(outdir, resume) if resume is not None else None
         if run_dir:
             run_config = resumed_config(run_dir, config, changes_of(given, settings))

@@ -34,6 +34,7 @@ from datasets.pool import num_cores
 from datasets.pyramid import ENCODINGS
 from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter
 from dnnlib.cli import UserPath
+from stylegan_tf.runtime.processor import describe_processor
 
 # Side: (images, minibatch).
 READ = {32: (60_000, 64), 256: (3_000, 16), 1024: (300, 8)}
@@ -197,6 +198,7 @@ def main(folder, memory_of):
     if memory_of:
         convert_and_print_memory(folder, memory_of)
         return
+    print(describe_processor())
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         for measure in (measure_reading, measure_encodings, measure_conversion, measure_memory):
             measure(Path(temporary))

@@ -2,8 +2,10 @@
 
 python benchmarks/generation_speed.py
 python benchmarks/generation_speed.py --resolution=1024 --minibatch=1 --precision=fp32 --memory-images=10
+python benchmarks/generation_speed.py --config=f --config=sg2-f --minibatch=1 --precision=fp32
 """
 
+import itertools
 import json
 import os
 import re
@@ -23,17 +25,20 @@ from benchmarks.convolutions import best_rate, best_time, count_flops, profile_c
 from run_generator import main as run_generator
 from stylegan_tf.export.savedmodel import export_savedmodel
 from stylegan_tf.files.find import load_generator
-from stylegan_tf.networks import Generator
+from stylegan_tf.networks.families import FAMILIES
+from stylegan_tf.recipes.presets import CONFIGS, make_config
 from stylegan_tf.runtime.precision import PRECISIONS, dtype_policy, use_precision
+from stylegan_tf.runtime.processor import describe_processor
 
-HEADER = "resolution  minibatch  precision  call            load  first call   s/image   GFLOP/s  best conv  share"
+HEADER = (
+    "config  resolution  minibatch  precision  call            load  first call   s/image   GFLOP/s  best conv  share"
+)
 COMPUTE = {"bf16": tf.bfloat16, "fp16": tf.float16}
 
 
 @click.command(context_settings={"show_default": True})
-@click.option(
-    "--resolution", multiple=True, default=[256, 1024], help="Side of the images; the network is the paper's."
-)
+@click.option("--config", multiple=True, default=["f"], type=click.Choice(CONFIGS), help="Whose network, of a paper.")
+@click.option("--resolution", multiple=True, default=[256, 1024], help="Side of the images.")
 @click.option("--minibatch", multiple=True, default=[1, 8], help="Images at a time.")
 @click.option("--precision", multiple=True, default=["fp32", "bf16"], type=click.Choice(PRECISIONS))
 @click.option("--seconds", default=10.0, help="Time to measure each line for.")
@@ -41,7 +46,7 @@ COMPUTE = {"bf16": tf.bfloat16, "fp16": tf.float16}
 @click.option("--memory-images", multiple=True, default=[10, 1000], help="Measure memory for so many images.")
 @click.option("--memory-resolution", default=64, help="Side of those images.")
 @click.option("--one", hidden=True, help="A task for this process, in JSON.")
-def main(resolution, minibatch, precision, seconds, profile, memory_images, memory_resolution, one):
+def main(config, resolution, minibatch, precision, seconds, profile, memory_images, memory_resolution, one):
     """Measure the generator, from z to images with truncation and fixed noise: called directly, as a compiled function
     that gives float32, and as a SavedModel that gives uint8. Then the memory of run_generator.py.
 
@@ -51,18 +56,19 @@ def main(resolution, minibatch, precision, seconds, profile, memory_images, memo
         task, arguments = json.loads(one)
         print(json.dumps(TASKS[task](*arguments)))
         return
+    print(describe_processor())
     print(HEADER)
-    for side in resolution:
+    for network, side in itertools.product(config, resolution):
         with tempfile.TemporaryDirectory() as folder:
-            alone("save", folder, side)
+            alone("save", folder, network, side)
             for name in precision:
                 alone("export", folder, name, max(minibatch))
                 for images in minibatch:
-                    for line in measure_both(folder, side, name, images, seconds, profile):
+                    for line in measure_both(folder, network, side, name, images, seconds, profile):
                         print(line, flush=True)
     print(f"\nPeak memory of run_generator.py images, {memory_resolution}x{memory_resolution}")
     with tempfile.TemporaryDirectory() as folder:
-        alone("save", folder, memory_resolution)
+        alone("save", folder, config[0], memory_resolution)
         for count in memory_images:
             print(f"{count:6,} images  {alone('memory', folder, count):6.0f} MiB", flush=True)
 
@@ -73,7 +79,7 @@ def alone(task, *arguments):
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
 
 
-def measure_both(folder, resolution, precision, minibatch, seconds, profile):
+def measure_both(folder, config, resolution, precision, minibatch, seconds, profile):
     """Yields the two lines of the table for one minibatch."""
     flops = None
     for task in ("direct", "SavedModel"):
@@ -82,15 +88,16 @@ def measure_both(folder, resolution, precision, minibatch, seconds, profile):
         flops = found.get("flops", flops)
         rate = flops / found["seconds"]
         yield (
-            f"{resolution:10d}  {minibatch:9d}  {precision:>9s}  {task:<10s}  {found['load']:6.2f} s  "
+            f"{config:6s}  {resolution:10d}  {minibatch:9d}  {precision:>9s}  {task:<10s}  {found['load']:6.2f} s  "
             f"{found['first']:8.2f} s  {found['seconds'] / minibatch:8.4f}  {rate / 1e9:8.1f}  "
             f"{found['best'] / 1e9:9.1f}  {rate / found['best']:5.1%}"
         )
 
 
-def save(folder, resolution):
-    """Writes a network with random weights."""
-    Generator(resolution).save(f"{folder}/network.keras")
+def save(folder, name, resolution):
+    """Writes the network of a configuration with random weights."""
+    config = make_config(name)
+    FAMILIES[config.networks].generator(resolution=resolution, **config.generator).save(f"{folder}/network.keras")
 
 
 def load(folder, precision):

@@ -33,6 +33,7 @@ from metrics.frechet import frechet_distance, mean_and_covariance
 from metrics.linear_separability import separability
 from metrics.precision_recall import precision_recall
 from metrics.rows import Rows
+from stylegan_tf.runtime.processor import describe_processor
 
 FEATURES = (10_000, 2048)
 # Samples, of which half are kept, and dimensions; attributes.
@@ -188,6 +189,7 @@ def main(memory_of, folder, shape):
     if memory_of:
         print_memory(memory_of, folder, *shape)
         return
+    print(describe_processor())
     measure_frechet(*FEATURES)
     measure_separability(*LATENTS, ATTRIBUTES)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:

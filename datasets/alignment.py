@@ -25,8 +25,11 @@ from PIL import Image, ImageFilter, ImageStat
 from tqdm import tqdm
 
 from datasets.errors import DatasetError
+from datasets.listing import is_picture, is_visible
+from datasets.naming import readable
 from datasets.pictures import check_background, read_picture
 from datasets.pool import num_cores, process_map
+from datasets.walking import walk
 from dnnlib.files import check_new_folder, new_folder
 from dnnlib.image_files import image_grid, save_image
 
@@ -37,8 +40,6 @@ _MAX_COORDINATE = 2**20
 _ZERO_LENGTH = 1e-3
 # What files of FFHQ's metadata start with; `images` may be this folder itself.
 _FFHQ_FOLDER = "in-the-wild-images/"
-# Files that count as pictures without landmarks, unless hidden.
-_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 _SHEET_FACES = 64
 _SHEET_SIDE = 128
 
@@ -118,7 +119,7 @@ def align_faces(
         sheet = _contact_sheet(written)
     contact_sheet = out.with_name(f"{out.name}-contact-sheet.png")
     save_image(contact_sheet, sheet)
-    pictures = {name for name in files if name.lower().endswith(_PICTURES) and "/." not in f"/{name}"}
+    pictures = {name for name in files if is_picture(name) and all(map(is_visible, name.split("/")))}
     return Aligned(len(written), skipped, len(pictures - by_picture.keys()), contact_sheet)
 
 
@@ -323,10 +324,10 @@ def _is_coordinate(value):
 
 
 def _find_files(folder):
-    """Returns the names of all files in a folder and the folders in it: {"a/file.jpg", ...}."""
+    """Returns the names of all files in a folder and the folders in it, links followed: {"a/file.jpg", ...}."""
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder. Give the folder of pictures.")
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return {name for name, _ in walk(folder, is_visible, is_picture)[0]}
 
 
 def _list_faces(by_picture):
@@ -335,7 +336,8 @@ def _list_faces(by_picture):
     for picture, several in by_picture.items():
         path = PurePosixPath(picture).with_suffix("")
         for number, landmarks in enumerate(several):
-            suffix, label = (f"-{number}", f"{picture}, face {number}") if len(several) > 1 else ("", picture)
+            suffix, what = (f"-{number}", f", face {number}") if len(several) > 1 else ("", "")
+            label = readable(picture) + what
             faces.append(_Face(picture, label, f"{path.name}{suffix}", landmarks))
             long_names.append("-".join(path.parts) + suffix)
     numbered = [f"{index:06d}-{name}" for index, name in enumerate(long_names)]

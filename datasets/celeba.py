@@ -29,7 +29,7 @@ def celeba(source):
         DatasetError: There are no such images.
     """
     listing = _ordered(list_pictures(source).within("img_align_celeba"), _ALIGNED, "000001.jpg")
-    return Source(len(listing), listing.name, listing.fetch, _decode_aligned)
+    return Source(len(listing), listing.name, listing.fetch, _decode_aligned, left_out=listing.left_out)
 
 
 def celebahq(source, *, attributes=None):
@@ -46,12 +46,13 @@ def celebahq(source, *, attributes=None):
     listing = _ordered(list_pictures(source).within("CelebA-HQ-img"), _HQ, "0.jpg")
     labels, names = (None, None) if attributes is None else _attributes(Path(attributes).expanduser(), listing)
     decode = functools.partial(read_file, channels=3)
-    return Source(len(listing), listing.name, listing.fetch, decode, labels, names)
+    origin = f"from {attributes}" if attributes else "no --attributes were given"
+    return Source(len(listing), listing.name, listing.fetch, decode, labels, names, origin, left_out=listing.left_out)
 
 
 def _ordered(listing, pattern, example):
     indices = numbered(listing, pattern, example)
-    return listing.subset(indices[number] for number in sorted(indices))
+    return listing.subset((indices[number] for number in sorted(indices)), f"not called as {example}")
 
 
 def _decode_aligned(fetched):

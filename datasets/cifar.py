@@ -70,6 +70,7 @@ def _source(folder, subfolder, files, labels_key, num_classes, meta, names_key):
         decode=_decode,
         labels=np.eye(num_classes, dtype=np.float32)[np.concatenate([labels for _, labels in batches])],
         label_names=_read_names(folder / meta, names_key, num_classes),
+        origin=f"from the files in {folder}",
     )
 
 

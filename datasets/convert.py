@@ -4,7 +4,6 @@ import contextlib
 import functools
 import itertools
 import math
-import pathlib
 import shutil
 from typing import NamedTuple
 
@@ -12,12 +11,13 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.errors import DatasetError
+from datasets.naming import stored_names
 from datasets.pool import num_cores, process_map
 from datasets.pyramid import check_image_shape, num_levels
 from datasets.records import RECORD_OVERHEAD
 from datasets.source import encode_images
 from datasets.writer import MultiResolutionWriter, check_shards, shuffled_order
-from dnnlib.files import check_new_folder
+from dnnlib.files import check_new_folder, describe_size, existing_parent
 
 # What one task of a worker returns, about; it bounds memory, and is large enough for the transfer not to count.
 _TASK_BYTES = 2**22
@@ -34,20 +34,30 @@ class Plan(NamedTuple):
         order: Numbers of the source's images in the order in which they are stored, int64 [num_images].
         shape: Shape of the images, (H, W, C).
         labels: float32 [num_images, label_size] in the same order, or None.
+        label_names: What their columns mean, as it is stored, or None.
         num_bytes: What it will take of the disk, about; exact to a percent for raw pixels.
     """
 
     order: np.ndarray
     shape: tuple
     labels: np.ndarray | None
+    label_names: list | None
     num_bytes: int
 
 
 class Created(NamedTuple):
-    """What `create_dataset` has made: the number of images, and (name, reason) of each that was skipped."""
+    """What `create_dataset` has made.
+
+    Attributes:
+        num_images: Number of images.
+        skipped: (name, reason) of each that was skipped.
+        labels, label_names: Labels of the images, float32 [num_images, label_size], and what they mean, or None.
+    """
 
     num_images: int
     skipped: list
+    labels: np.ndarray | None
+    label_names: list | None
 
 
 def plan_dataset(out, source, *, shuffle=True, max_images=None, encoding="raw", quality=95, shards=1, on_error="stop"):
@@ -61,15 +71,11 @@ def plan_dataset(out, source, *, shuffle=True, max_images=None, encoding="raw", 
     order = shuffled_order(count) if shuffle else np.arange(count)
     check_shards(shards, count)
     labels = _ordered_labels(source, order)
+    names = None if source.label_names is None else stored_names(source.label_names, "The source")
     shape = _first_shape(source, order, on_error)
     num_bytes = _estimate_bytes(source, order, shape, encoding, quality)
-    free = _free_bytes(pathlib.Path(out))
-    if num_bytes > free:
-        raise DatasetError(
-            f"{out} needs about {num_bytes / 2**30:.2f} GiB, but its disk has only {free / 2**30:.2f} left. Free some, "
-            "choose another disk, or use --encoding=png or jpeg, which take less."
-        )
-    return Plan(order, shape, labels, num_bytes)
+    check_room(out, num_bytes, "choose another disk, or use --encoding=png or jpeg, which take less")
+    return Plan(order, shape, labels, names, num_bytes)
 
 
 def create_dataset(out, source, *, shards=1, workers=None, encoding="raw", quality=95, on_error="stop", **options):
@@ -119,11 +125,12 @@ def create_dataset(out, source, *, shards=1, workers=None, encoding="raw", quali
                 skipped.append((name, str(result)))
             else:
                 raise DatasetError(f"{name}: {result}")
-        if plan.labels is not None:
-            writer.set_labels(plan.labels[kept], source.label_names)
+        labels = None if plan.labels is None else plan.labels[kept]
+        if labels is not None:
+            writer.set_labels(labels, plan.label_names)
         if skipped:
             writer.add_file("skipped.txt", "".join(f"{name}\t{reason}\n" for name, reason in skipped))
-    return Created(len(kept), skipped)
+    return Created(len(kept), skipped, labels, plan.label_names)
 
 
 def _ordered_labels(source, order):
@@ -135,7 +142,14 @@ def _ordered_labels(source, order):
             f"There are labels of shape {list(labels.shape)} for {source.num_images} images; "
             f"they must be [{source.num_images}, label_size]. Correct the labels."
         )
-    return labels[order]
+    labels = labels[order]
+    wrong = np.flatnonzero(~np.isfinite(labels).all(axis=1))
+    if len(wrong):
+        raise DatasetError(
+            f"{source.name(int(order[wrong[0]]))}: its labels are not finite numbers, nor are those of "
+            f"{len(wrong) - 1:,} other images. Correct the labels."
+        )
+    return labels
 
 
 def _first_shape(source, order, on_error):
@@ -165,8 +179,11 @@ def _estimate_bytes(source, order, shape, encoding, quality):
     return math.ceil(len(order) * (_MARGIN * np.mean(sizes or [0]) + num_levels(side) * RECORD_OVERHEAD))
 
 
-def _free_bytes(path):
-    """Free bytes of the disk that `path` will be on."""
-    while not path.exists():
-        path = path.absolute().parent
-    return shutil.disk_usage(path).free
+def check_room(out, num_bytes, remedy="or choose another disk"):
+    """Raises DatasetError if the disk that `out` will be on has not so many bytes left."""
+    free = shutil.disk_usage(existing_parent(out)).free
+    if num_bytes > free:
+        raise DatasetError(
+            f"{out} needs about {describe_size(num_bytes)}, but its disk has only {describe_size(free)} left. Free "
+            f"some, {remedy}."
+        )

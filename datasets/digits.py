@@ -24,6 +24,7 @@ def digits():
         decode=enlarge,
         labels=np.eye(10, dtype=np.float32)[data.target],
         label_names=[str(digit) for digit in range(10)],
+        origin="from scikit-learn",
     )
 
 

@@ -41,8 +41,14 @@ def ffhq(source, *, metadata=None, split="all"):
             f"{source} holds {len(found):,} images of --split={split} up to {found[-1]:05d}.png, but {missing:05d}.png "
             "is missing. Complete the download."
         )
-    listing = listing.subset(indices[number] for number in found)
-    return Source(len(listing), listing.name, listing.fetch, functools.partial(read_file, channels=3))
+    listing = listing.subset(indices.values(), "not called as 00000.png")
+    # The same files again, by their new indices.
+    indices = dict(zip(indices, range(len(listing)), strict=True))
+    listing = listing.subset((indices[number] for number in found), f"that are not of --split={split}")
+    decode = functools.partial(read_file, channels=3)
+    missing = len(wanted) - len(found)
+    notes = (f"the last {missing:,} of the {len(wanted):,} images are not there",) if missing else ()
+    return Source(len(listing), listing.name, listing.fetch, decode, notes=notes, left_out=listing.left_out)
 
 
 def _category(metadata, split, numbers):

@@ -18,7 +18,7 @@ def fingerprint(dataset, resolution=None):
         DatasetError: There is no such level, or a record of the smallest is damaged.
     """
     level = dataset.level(resolution or dataset.resolution)
-    facts = {"images": level.num_images, "shape": level.shape, "encoding": level.encoding, "bytes": level.num_bytes}
+    facts = {"images": dataset.num_images, "shape": level.shape, "encoding": level.encoding, "bytes": level.num_bytes}
     digest = hashlib.sha256(json.dumps(facts).encode())
     smallest = dataset.resolutions[0]
     for batch in dataset.batches(smallest):

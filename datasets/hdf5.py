@@ -28,13 +28,15 @@ def from_hdf5(path):
     """
     path = pathlib.Path(path)
     images = _largest(path)
+    labels_path, labels = _read_labels(path, len(images))
     # An open dataset keeps its file open.
     return Source(
         num_images=len(images),
         name=lambda index: f"{path}, {images.name.lstrip('/')}, image {index}",
         fetch=lambda index: _fetch(images, index),
         decode=_decode,
-        labels=_read_labels(path, len(images)),
+        labels=labels,
+        origin=f"from {labels_path}" if labels_path else "there is no NAME-labels.npy",
     )
 
 
@@ -77,11 +79,11 @@ def _largest(path):
 
 
 def _read_labels(path, count):
-    """Returns the labels beside an HDF5 file, [N, L], or None."""
+    """Returns the path of the labels beside an HDF5 file, and them, [N, L]; or None twice."""
     candidates = [path.with_name(f"{path.stem}-{word}.npy") for word in ("labels", "Labels")]
     labels_path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if labels_path is None:
-        return None
+        return None, None
     try:
         labels = np.load(labels_path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -94,7 +96,7 @@ def _read_labels(path, count):
         raise DatasetError(
             f"{labels_path} holds labels of {len(labels)} images, but {path} {count} images. Correct or remove it."
         )
-    return labels
+    return labels_path, labels
 
 
 def _one_line(error):

@@ -95,6 +95,7 @@ def _source(path, decode, max_images):
         name=lambda index: f"{path}, key {keys[index].decode('ascii', 'backslashreplace')}",
         fetch=fetch,
         decode=decode,
+        left_out={"beyond --max-images": database.stat()["entries"] - len(keys)},
     )
 
 

@@ -43,6 +43,7 @@ def mnist(folder):
         decode=_decode,
         labels=np.eye(10, dtype=np.float32)[labels],
         label_names=[str(digit) for digit in range(10)],
+        origin=f"from {_LABELS}",
     )
 
 

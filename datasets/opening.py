@@ -51,7 +51,7 @@ def is_created(name, data_dir="data"):
     return tf.io.gfile.isdir(os.path.join(data_dir, name))
 
 
-def open_dataset(name, data_dir="data", resolution=None, max_label_size=0):
+def open_dataset(name, data_dir="data", resolution=None, max_label_size=0, max_images=None):
     """Opens `data_dir/name`; "digits" is created on first use.
 
     Args:
@@ -59,6 +59,7 @@ def open_dataset(name, data_dir="data", resolution=None, max_label_size=0):
         data_dir: Where the data sets are: a folder, or a URL that TensorFlow has a file system for.
         resolution: Side of the largest level to use; the default is the largest there is.
         max_label_size: 0 for no labels, "full" for all, n for the first n columns at most.
+        max_images: Only the first so many images are used; None for all.
 
     Returns:
         MultiResolutionDataset.
@@ -76,7 +77,7 @@ def open_dataset(name, data_dir="data", resolution=None, max_label_size=0):
             )
         click.echo(f"Creating {folder} from scikit-learn's 1,797 handwritten digits, once.")
         create_dataset(folder, digits(), workers=1)
-    return MultiResolutionDataset(folder, resolution, max_label_size)
+    return MultiResolutionDataset(folder, resolution, max_label_size, max_images)
 
 
 def _describe_existing(data_dir):

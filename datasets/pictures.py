@@ -4,18 +4,38 @@ Worker processes import this file; it needs NumPy and Pillow only.
 """
 
 import contextlib
+import functools
 import io
+import re
 import struct
 import warnings
 import zlib
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from datasets.errors import DatasetError
 
-# Pillow opens dozens of formats, some by starting other programs; these are what data sets come in.
-_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")
+# Pillow opens dozens of formats, some by starting other programs, some whatever a file begins with; these are what data
+# sets come in, and are known by their first bytes. Not every build of Pillow has the last ones.
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "DIB", "PPM", "QOI", "AVIF", "JPEG2000")
+SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("png", "apng", "jpg", "jpeg", "jpe", "jfif", "jif", "mpo", "bmp", "dib", "webp", "tif", "tiff", "gif"),
+        *("avif", "avifs", "jp2", "j2k", "jpx", "jpf", "jpc", "j2c", "ppm", "pgm", "pbm", "pnm", "qoi"),
+    )
+)
+# First bytes of the formats that pictures from the web have, which often lost their suffix. Not TIFF's, which cameras'
+# raw files have as well, and not BMP's, two letters.
+_BEGINNINGS = re.compile(
+    rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP|....ftypavi[fs]|\0\0\0\x0cjP  \r\n\x87\n", re.DOTALL
+)
+_DEEP = re.compile(r";16[BLN]")  # in what Pillow calls the pixels of a file
+# 16-bit files whose values span less than half of this hold fewer bits, as a rule.
+_MOST = 65535
+FULL_RANGE = (0, _MOST)
 _GREY_MODES = ("1", "L", "LA", "La", "I")
 _COLOUR_MODES = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 _FILTERS = {"box": Image.Resampling.BOX, "lanczos": Image.Resampling.LANCZOS}
@@ -34,26 +54,53 @@ _DAMAGE = (
 )
 
 
-def read_picture(file, channels=None, background=None):
-    """Returns a picture the way up that its EXIF orientation says.
+class Header(NamedTuple):
+    """What the header of a picture file tells of what `read_picture` returns.
 
-    Palettes, CMYK, YCbCr, LAB and HSV become RGB. 16-bit greyscale becomes 8-bit by rounding v / 257; of 16-bit colour
-    Pillow reads the high bytes. Alpha that is opaque everywhere is dropped.
+    Attributes:
+        width, height, channels: Its size, upright, and 1 or 3 channels.
+        is_deep: Whether the file has 16 bits a value.
+        frames: Pictures in the file, of which the first is read.
+    """
+
+    width: int
+    height: int
+    channels: int
+    is_deep: bool
+    frames: int
+
+
+def looks_like_a_picture(start):
+    """Whether a file's first bytes, 32 or more, are those of a format that is known without its suffix."""
+    return bool(_BEGINNINGS.match(start))
+
+
+def read_picture(file, channels=None, background=None, value_range=None):
+    """Returns a picture the way up that its EXIF orientation says; of an animated GIF the first frame.
+
+    Palettes, CMYK, YCbCr, LAB and HSV become RGB. 16-bit greyscale becomes 8-bit by rounding, from `value_range` to 0
+    to 255; of 16-bit colour Pillow reads the high bytes. Alpha that is opaque everywhere is dropped.
 
     Args:
         file: Path of a file, its bytes, or an open binary file.
         channels: 3 repeats greyscale to RGB; 1 refuses colour; None keeps what the file has.
         background: Colour ("white", "#808080", ...) to lay under transparent pixels; under greyscale, its grey.
+        value_range: (lowest, highest) value that 16-bit files can have. None is (0, 65535), where the file's own values
+            do not tell that they have fewer bits.
 
     Returns:
         uint8 [H, W, C], C of 1 or 3.
 
     Raises:
-        DatasetError: The file is no picture, is damaged or animated, or cannot be converted; the file is not named.
+        DatasetError: The file is no picture, is damaged or animated, or cannot be converted, or has 16 bits of whose
+            range it uses less than half; the file is not named.
     """
     with _opened(file) as picture:
+        is_deep = _is_deep(picture)
         ImageOps.exif_transpose(picture, in_place=True)
-        pixels, alpha = _pixels_and_alpha(picture)
+        pixels, alpha = _pixels_and_alpha(picture, value_range or FULL_RANGE, is_deep)
+        if is_deep and value_range is None:
+            check_span(*_extremes(picture))
     if channels == 1 and pixels.shape[2] == 3:
         raise DatasetError("it is a colour image, but greyscale is expected. Convert or remove it.")
     if alpha is not None and alpha.min() < 255:
@@ -61,8 +108,8 @@ def read_picture(file, channels=None, background=None):
     return np.repeat(pixels, 3, axis=2) if channels == 3 and pixels.shape[2] == 1 else pixels
 
 
-def read_size(file):
-    """Returns (width, height, channels) of what `read_picture` would return, from the header of the file.
+def read_header(file):
+    """Returns the Header of a file, without decoding its pixels.
 
     Args:
         file: Path of a file, its bytes, or an open binary file.
@@ -74,7 +121,36 @@ def read_size(file):
         width, height = picture.size
         if width != height and _is_on_its_side(picture):
             width, height = height, width
-        return width, height, 1 if _is_grey(picture) else 3
+        frames = getattr(picture, "n_frames", 1) if picture.format == "GIF" else 1
+        return Header(width, height, 1 if _is_grey(picture) else 3, _is_deep(picture), frames)
+
+
+def value_extremes(file):
+    """Returns the lowest and the highest value of a 16-bit picture, of colour up to its low byte."""
+    with _opened(file) as picture:
+        return _extremes(picture)
+
+
+def fills_range(lowest, highest):
+    """Whether values of 16-bit files use at least half of the range."""
+    return highest - lowest > _MOST // 2
+
+
+def check_span(lowest, highest):
+    """Raises DatasetError for values of 16-bit files that use less than half of the range: they would become dark.
+
+    Args:
+        lowest, highest: Extremes of the values, of one file or of all that belong together.
+    """
+    if fills_range(lowest, highest):
+        return
+    bits = max(1, highest.bit_length())
+    likely = f"0-{2**bits - 1}" if bits < 16 else f"{lowest}-{highest}"
+    raise DatasetError(
+        f"16 bits a value, but values from {lowest} to {highest} only, of 65535, which would become "
+        f"{(highest - lowest) // 257 + 1} levels of 256. In create-from-images, --levels={likely} would make the most "
+        "of them, and --levels=0-65535 takes them as they are; or convert to 8 bits."
+    )
 
 
 def check_background(background):
@@ -119,6 +195,12 @@ def _box_means(image, width, height):
     return ((2 * sums + down * across) // (2 * down * across)).astype(np.uint8)
 
 
+@functools.cache
+def _known_formats():
+    Image.init()
+    return tuple(format for format in _FORMATS if format in Image.OPEN)
+
+
 @contextlib.contextmanager
 def _opened(file):
     """Yields a file as a Pillow picture of one frame and a known mode; what Pillow raises becomes DatasetError."""
@@ -126,7 +208,7 @@ def _opened(file):
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=_FORMATS) as picture:
+            with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=_known_formats()) as picture:
                 _check_frames(picture)
                 _check_mode(picture)
                 yield picture
@@ -145,7 +227,7 @@ def _opened(file):
 
 def _check_frames(picture):
     # Cameras put a preview or a second exposure behind a JPEG (MPO); the first is the picture.
-    frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+    frames = 1 if picture.format in ("MPO", "GIF") else getattr(picture, "n_frames", 1)
     if frames > 1:
         raise DatasetError(
             f"it is animated or has pages: {frames} frames. Save one as a file of its own, or remove it."
@@ -168,10 +250,38 @@ def _is_on_its_side(picture):
     return picture.getexif().get(ExifTags.Base.Orientation) in _ON_THEIR_SIDE
 
 
-def _pixels_and_alpha(picture):
+def _is_deep(picture):
+    """Whether a file that is not decoded yet has 16 bits a value."""
+    # What Pillow decodes from: the decoder's first argument, such as "RGB;16B".
+    raw_modes = [tile[3] if isinstance(tile[3], str) else (tile[3] or [""])[0] for tile in picture.tile]
+    return picture.mode.startswith("I") or any(_DEEP.search(str(mode)) for mode in raw_modes)
+
+
+def _extremes(picture):
+    """The lowest and highest 16-bit value of a picture; of colour, as far as the high bytes that Pillow reads tell."""
+    if picture.mode.startswith("I"):
+        values = np.asarray(picture)
+        low, high = int(values.min()), int(values.max())
+        if low < 0 or high > _MOST:
+            raise DatasetError(
+                f"it has mode {picture.mode} and values from {low} to {high}, not 0 to 65535. Convert it to 8 bits, or "
+                "remove it."
+            )
+        return low, high
+    bands = "L" if _is_grey(picture) else "RGB"
+    values = np.asarray(picture.convert(bands))
+    return 256 * int(values.min()), 256 * int(values.max()) + 255
+
+
+def _pixels_and_alpha(picture, value_range, is_deep):
     """Returns uint8 [H, W, 1 or 3] and, for files with transparency, uint8 [H, W] or else None."""
     if picture.mode.startswith("I"):
-        return _from_16_bits(picture)
+        return _from_16_bits(picture, value_range)
+    if is_deep and value_range != FULL_RANGE:
+        raise DatasetError(
+            "it has 16 bits a value in colour or with transparency, of which only the high ones can be read: --levels "
+            "cannot scale them. Convert it to 8 bits, or remove it."
+        )
     if picture.has_transparency_data:
         pixels = np.asarray(picture.convert("LA" if _is_grey(picture) else "RGBA"))
         return pixels[:, :, :-1], pixels[:, :, -1]
@@ -179,16 +289,18 @@ def _pixels_and_alpha(picture):
     return pixels.reshape(*pixels.shape[:2], -1), None
 
 
-def _from_16_bits(picture):
-    pixels = np.asarray(picture).astype(np.int32)
-    if pixels.min() < 0 or pixels.max() > 65535:
+def _from_16_bits(picture, value_range):
+    (lowest, highest), (low, high) = _extremes(picture), value_range
+    if lowest < low or highest > high:
         raise DatasetError(
-            f"it has mode {picture.mode} and values from {pixels.min()} to {pixels.max()}, not 0 to 65535. "
-            "Convert it to 8 bits, or remove it."
+            f"it has values from {lowest} to {highest}, beyond --levels={low}-{high}. Give levels that hold them, or "
+            "remove it."
         )
+    pixels = np.asarray(picture).astype(np.int64)
     transparent = picture.info.get("transparency")
     alpha = None if transparent is None else np.where(pixels == transparent, 0, 255)
-    return ((pixels + 128) // 257).astype(np.uint8)[:, :, None], alpha
+    span = high - low
+    return ((2 * 255 * (pixels - low) + span) // (2 * span)).astype(np.uint8)[:, :, None], alpha
 
 
 def _lay_under(pixels, alpha, background):

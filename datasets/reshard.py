@@ -7,12 +7,14 @@ import re
 import tensorflow as tf
 from tqdm import tqdm
 
+from datasets.convert import check_room
 from datasets.errors import DatasetError
 from datasets.manifest import find_manifests, load_manifest
 from datasets.pyramid import num_levels
 from datasets.records import open_file, parse, read_record
 from datasets.tfrecords import MultiResolutionDataset
 from datasets.writer import MultiResolutionWriter, check_shards
+from dnnlib.files import check_new_folder
 
 # What the writer makes itself.
 _WRITTEN = re.compile(r"-(r\d\d.*\.(tfrecords|index)|rxx\.labels|labels\.txt|manifest\.json)")
@@ -42,6 +44,8 @@ def reshard(folder, out, shards):
     if len(levels) != num_levels(dataset.resolution):
         sides = ", ".join(map(str, dataset.resolutions))
         raise DatasetError(f"{folder} has levels of {sides} only. Copy the missing ones, or create it again.")
+    check_new_folder(out)
+    check_room(out, sum(level.num_bytes for level in levels))
     qualities = [load_manifest(path).get("quality") for path in find_manifests(folder)]
     with (
         MultiResolutionWriter(out, encodings[0], qualities[0] if qualities else None, shards) as writer,

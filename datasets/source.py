@@ -1,7 +1,7 @@
 """Where images come from, and what a worker process does with them; sources import this file, and no TensorFlow."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,6 +22,11 @@ class Source:
             a functools.partial of one. Raises DatasetError, without the image's name, if the image cannot be used.
         labels: Numbers [num_images, label_size], or None.
         label_names: What the columns of the labels mean, or None.
+        origin: Where the labels are from, such as "from NAME.npy"; without labels, why there are none, if that is to be
+            said.
+        notes: Lines about what the source made of what it found.
+        left_out: {what: count} of what it found and does not take.
+        num_unusable: Images of which it is known already that `decode` will fail.
     """
 
     num_images: int
@@ -30,6 +35,10 @@ class Source:
     decode: Callable[[object], np.ndarray]
     labels: np.ndarray | None = None
     label_names: list | None = None
+    origin: str = ""
+    notes: tuple = ()
+    left_out: dict = field(default_factory=dict)
+    num_unusable: int = 0
 
 
 def encode_images(decode, shape, encoding, quality, fetched):

@@ -41,6 +41,7 @@ def svhn(path):
         # The class of the digit 0 is 10.
         labels=np.eye(10, dtype=np.float32)[classes % 10],
         label_names=[str(digit) for digit in range(10)],
+        origin=f"from {path}",
     )
 
 

@@ -35,6 +35,7 @@ class MultiResolutionDataset:
         folder: The folder of the files, or its URL on a file system that TensorFlow has, such as gs://bucket/faces.
         resolution: Side of the largest level to use; the default is the largest there is. Larger files are ignored.
         max_label_size: 0 for no labels, "full" for all, n for the first n columns at most.
+        max_images: Only the first so many images are used; None for all.
 
     Attributes:
         name: What the file names begin with.
@@ -42,7 +43,7 @@ class MultiResolutionDataset:
         resolution: Side of the largest level in use.
         resolutions: The sides of all levels in use, a tuple, ascending.
         num_channels: 1 or 3.
-        num_images: The number of images.
+        num_images: The number of images in use.
         label_size: The number of label columns in use, 0 without labels.
         labels: float32 [num_images, label_size].
         label_names: Names of these columns, a list, or None.
@@ -52,7 +53,7 @@ class MultiResolutionDataset:
         ValueError: `max_label_size` is neither "full" nor a count.
     """
 
-    def __init__(self, folder, resolution=None, max_label_size=0):
+    def __init__(self, folder, resolution=None, max_label_size=0, max_images=None):
         if max_label_size != "full" and not (isinstance(max_label_size, int) and max_label_size >= 0):
             raise ValueError(f'max_label_size must be 0, "full" or a number of columns; received {max_label_size!r}.')
         self.folder = os.fspath(folder)
@@ -72,12 +73,27 @@ class MultiResolutionDataset:
                     f"{largest.files[0].path} {largest.num_images} of {largest.shape[2]}: one is truncated or foreign. "
                     "Create or copy both again."
                 )
-        self.num_images = largest.num_images
+        if max_images is not None and max_images > largest.num_images:
+            raise DatasetError(
+                f"{self.folder} holds {largest.num_images} images, fewer than max_images={max_images}; ask for no more "
+                "than there are."
+            )
+        self.num_images = largest.num_images if max_images is None else max_images
         self.num_channels = largest.shape[2]
-        self.labels = _load_labels(self.file("rxx.labels"), self.num_images, max_label_size)
+        self.labels = _load_labels(self.file("rxx.labels"), largest.num_images, max_label_size)[: self.num_images]
         self.label_size = self.labels.shape[1]
         self._kept, self._lock = {}, threading.Lock()
         self.label_names = _load_names(self.file("labels.txt"), self.label_size)
+
+    @property
+    def label_columns(self):
+        """((name, number of images in which it is not 0), ...) of the label columns in use; None if there are none."""
+        if not self.label_size:
+            return None
+        counts = np.count_nonzero(self.labels, axis=0).tolist()
+        names = self.label_names or []
+        numbers = map(str, range(len(names), self.label_size))
+        return tuple(zip((*names, *numbers), counts, strict=True))
 
     def file(self, suffix):
         """Returns the path of the side file NAME-SUFFIX."""
@@ -151,8 +167,15 @@ def _load_labels(path, num_images, max_label_size):
             f"{path} holds labels of {len(labels)} images, but the data set has {num_images}. "
             "Create or copy the data set again."
         )
+    with np.errstate(over="ignore"):
+        labels = labels.astype(np.float32)
+    wrong = np.flatnonzero(~np.isfinite(labels).all(axis=1))
+    if len(wrong):
+        raise DatasetError(
+            f"{path} holds no finite numbers for {len(wrong)} images; the first is {wrong[0]}. Create it again."
+        )
     columns = labels.shape[1] if max_label_size == "full" else max_label_size
-    return np.array(labels[:, :columns], np.float32)
+    return labels[:, :columns].copy()
 
 
 def _load_names(path, label_size):

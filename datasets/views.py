@@ -4,6 +4,7 @@ import functools
 import json
 import os
 
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -11,8 +12,9 @@ from datasets.errors import DatasetError
 from datasets.manifest import find_manifests
 from datasets.pool import thread_map
 from datasets.pyramid import encode
+from datasets.summary import is_one_hot
 from datasets.tfrecords import MultiResolutionDataset
-from dnnlib.files import new_folder
+from dnnlib.files import describe_size, new_folder
 from dnnlib.image_files import image_grid, read_text, save_image
 
 _MAX_LABEL_LINES = 20
@@ -30,7 +32,7 @@ def describe(folder):
         f"{dataset.name}: {dataset.num_images:,} images of {dataset.resolution}x{dataset.resolution}, {channels}",
         *(_describe_level(dataset, side) for side in dataset.resolutions),
         *_describe_labels(dataset),
-        f"on disk: {_size(total)}, with{'' if find_manifests(folder) else 'out a'} manifest",
+        f"on disk: {describe_size(total)}, with{'' if find_manifests(folder) else 'out a'} manifest",
     ]
     return "\n".join(lines)
 
@@ -38,7 +40,7 @@ def describe(folder):
 def _describe_level(dataset, side):
     level = dataset.level(side)
     files = f"{len(level.files)} file{'s' if len(level.files) > 1 else ''}"
-    return f"    {f'{side}x{side}':<10} {level.encoding:<5} {files:<10} {_size(level.num_bytes)}"
+    return f"    {f'{side}x{side}':<10} {level.encoding:<5} {files:<10} {describe_size(level.num_bytes)}"
 
 
 def _describe_labels(dataset):
@@ -56,19 +58,6 @@ def _describe_labels(dataset):
     if dataset.label_size > len(shown):
         lines.append(f"    ... and {dataset.label_size - len(shown)} more")
     return lines
-
-
-def _size(num_bytes):
-    """Returns a number of bytes in words: 512 B, 1.5 KiB, 271.0 GiB."""
-    if num_bytes < 1024:
-        return f"{num_bytes} B"
-    exponent = min(4, (int(num_bytes).bit_length() - 1) // 10)
-    return f"{num_bytes / 1024**exponent:.1f} {'KMGT'[exponent - 1]}iB"
-
-
-def is_one_hot(labels):
-    """Whether each row of labels, [N, label_size], has a single 1 and zeros."""
-    return bool(((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all())
 
 
 def extract(folder, out, resolution=None, max_images=None):
@@ -108,8 +97,9 @@ def extract(folder, out, resolution=None, max_images=None):
 def _listed(labels):
     """Returns labels as they stand in a JSON file."""
     classes = labels.argmax(axis=1)
-    # Whoever reads classes counts columns up to the highest one.
-    return (classes if is_one_hot(labels) and classes.max() + 1 == labels.shape[1] else labels).tolist()
+    # Whoever reads classes counts columns up to the highest one, unless most of them are empty.
+    as_classes = is_one_hot(labels) and classes.max() + 1 == labels.shape[1] < 2 * len(np.unique(classes)) + 1
+    return (classes if as_classes else labels).tolist()
 
 
 def _write_png(dataset, folder, names, index):

@@ -9,6 +9,7 @@ import numpy as np
 
 from datasets.errors import DatasetError
 from datasets.levels import level_file
+from datasets.naming import readable
 from datasets.pyramid import check_image_shape, describe_shape, encode, num_levels, pyramid
 from datasets.records import frame, serialize
 from dnnlib.files import new_folder
@@ -122,11 +123,13 @@ class MultiResolutionWriter:
             labels: Numbers [number of images, label_size], stored as float32.
             names: What the columns mean, or None.
         """
-        self._labels, self._label_names = np.asarray(labels, np.float32), names
+        self._labels = np.asarray(labels, np.float32)
+        # One a line, so that a name must be one.
+        self._label_names = None if names is None else [readable(name) for name in names]
 
     def add_file(self, suffix, text):
         """Adds the text file NAME-SUFFIX."""
-        (self.partial / f"{self.folder.name}-{suffix}").write_text(text, encoding="utf-8")
+        (self.partial / f"{self.folder.name}-{suffix}").write_text(text, encoding="utf-8", newline="\n")
 
     def _sides(self):
         return [4 << level for level in range(num_levels(self._shape[0]))]

@@ -165,14 +165,42 @@ def check_new_file(path):
 
 
 def check_new_folder(path):
-    """Raises FileExistsError if PATH exists, or PATH.partial, which a killed process has left."""
+    """Raises OSError if PATH cannot become a new folder, as far as it is known without making it.
+
+    Raises:
+        FileExistsError: PATH exists, be it a link that leads nowhere; or PATH.partial, which a killed process has left.
+        OSError: The folder that it is to be made in is a file, or must not be written to.
+    """
     path = Path(path)
-    check_new_file(path)
+    if path.exists() or path.is_symlink():
+        what = "already exists" if path.exists() else "is a link that leads nowhere"
+        raise FileExistsError(f"{path} {what}. Delete it or choose another name.")
     if _partial(path).exists():
         raise FileExistsError(
             f"{_partial(path)} is left over from a command that was killed, or belongs to one still at work. "
             "Make sure that none is running, delete it and start again."
         )
+    parent = existing_parent(path)
+    if not parent.is_dir():
+        raise NotADirectoryError(f"{path} cannot be created: {parent} is no folder. Give another path.")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"{path} cannot be created: {parent} must not be written to. Give another path.")
+
+
+def existing_parent(path):
+    """Returns the nearest folder above `path` that is there: the one in which new ones are made."""
+    path = Path(path).absolute().parent
+    while not (path.exists() or path.is_symlink()):
+        path = path.parent
+    return path
+
+
+def describe_size(num_bytes):
+    """Returns a number of bytes in words: 512 B, 1.5 KiB, 271.0 GiB."""
+    if num_bytes < 1024:
+        return f"{num_bytes} B"
+    exponent = min(4, (int(num_bytes).bit_length() - 1) // 10)
+    return f"{num_bytes / 1024**exponent:.1f} {'KMGT'[exponent - 1]}iB"
 
 
 def acquired(lock, what):

@@ -21,7 +21,8 @@ DTYPES = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", 
 MAX_DIMENSIONS = 32
 
 _CONSTANTS = {pickle.NONE: None, pickle.NEWTRUE: True, pickle.NEWFALSE: False, pickle.EMPTY_TUPLE: ()}
-_EMPTY = {pickle.EMPTY_LIST: list, pickle.EMPTY_DICT: dict}
+# A set is read as a list: what is in it need not be hashed.
+_EMPTY = {pickle.EMPTY_LIST: list, pickle.EMPTY_DICT: dict, pickle.EMPTY_SET: list}
 _TUPLES = {pickle.TUPLE1: 1, pickle.TUPLE2: 2, pickle.TUPLE3: 3}
 _NUMBERS = {pickle.BININT: "<i", pickle.BININT1: "<B", pickle.BININT2: "<H", pickle.BINFLOAT: ">d"}
 _MEMO_READS = {pickle.BINGET: "<B", pickle.LONG_BINGET: "<I"}
@@ -73,7 +74,7 @@ class Record:
         self.state = state
 
 
-def read_pickle(path, records=(), dicts=(), keys=(str,), operations=MAX_OPERATIONS):
+def read_pickle(path, records=(), dicts=(), keys=(str,), operations=MAX_OPERATIONS, calls=None):
     """Reads a pickle of protocol 2 to 5, as Python 2 or 3 and NumPy 1 or 2 write them, as data.
 
     Needs little more memory than twice the size of the file, five times for files of Python 2 or of protocol 2.
@@ -84,11 +85,12 @@ def read_pickle(path, records=(), dicts=(), keys=(str,), operations=MAX_OPERATIO
         dicts: Full names of the subclasses of dict whose objects are read as dict.
         keys: Types that the keys of dicts may have, of str, bytes and int.
         operations: Most operations; see `MAX_OPERATIONS`.
+        calls: See `Machine`.
 
     Returns:
-        None, bool, int, float, str, bytes, list, tuple, dict, NumPy array or scalar of numbers, `Record`, or these
-        within each other. Whoever goes through it should expect anything: cycles, too. Strings of Python 2 are str,
-        each character one of their bytes.
+        None, bool, int, float, str, bytes, list, tuple, dict, NumPy array or scalar of numbers, `Record`, what `calls`
+        return, or these within each other; sets are lists. Whoever goes through it should expect anything: cycles, too.
+        Strings of Python 2 are str, each character one of their bytes.
 
     Raises:
         ValueError: The file holds anything else, or is damaged.
@@ -96,7 +98,7 @@ def read_pickle(path, records=(), dicts=(), keys=(str,), operations=MAX_OPERATIO
     """
     objects = {name: functools.partial(Record, name) for name in records} | dict.fromkeys(dicts, dict)
     try:
-        return Machine(Path(path).read_bytes(), objects=objects, keys=keys).run(operations)
+        return Machine(Path(path).read_bytes(), calls=calls, objects=objects, keys=keys).run(operations)
     except Refusal as refusal:
         raise ValueError(f"{path} contains {refusal}, which is not data; nothing of it was run.") from None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error) as error:
@@ -149,6 +151,8 @@ class Machine:
             "builtins.bytes": _empty_bytes,
             "_codecs.encode": self.encode,
             "collections.OrderedDict": _empty_dict,
+            "__builtin__.set": _set,
+            "builtins.set": _set,
             "numpy.dtype": _dtype,
         }
         for core in ("numpy.core", "numpy._core"):
@@ -342,6 +346,7 @@ class Machine:
         pickle.TUPLE: make_tuple,
         pickle.APPEND: append,
         pickle.APPENDS: append_all,
+        pickle.ADDITEMS: append_all,
         pickle.SETITEM: set_item,
         pickle.SETITEMS: set_all_items,
         pickle.GLOBAL: name,
@@ -364,6 +369,12 @@ def _empty_bytes():
 
 def _empty_dict():
     return {}
+
+
+def _set(items=()):
+    if type(items) not in (list, tuple):
+        raise TypeError("a set of something that is no list")
+    return list(items)
 
 
 def _dtype(code, align=False, copy=True):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dnnlib.pickle_reader import Machine, Refusal
+from dnnlib.pickle_reader import Machine, Refusal, shown
 
 # The first two pickles of a stream.
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
@@ -46,14 +46,127 @@ def load_tensors(path):
         ValueError: The file is damaged, was not written by `torch.save`, or holds something else than tensors.
         OSError: It cannot be opened.
     """
+    return _read(path, lambda state, storages: _arrays(state, storages, "save module.state_dict()"))
+
+
+def load_checkpoint(path, names):
+    """Some of what is in a file that holds a dictionary: tensors, and state dicts.
+
+    Args:
+        path: The file, in either of PyTorch's formats. What else is in it must be data as well: numbers, text,
+            containers of them, or an argparse.Namespace.
+        names: What to take, where it is there.
+
+    Returns:
+        {name: NumPy array, or {name: NumPy array} for a state dict}; see `load_tensors`.
+
+    Raises:
+        ValueError, OSError: See `load_tensors`.
+    """
+
+    def entries(content, storages):
+        if not isinstance(content, dict):
+            raise _Problem("does not hold a dictionary of networks")
+        advice = "save a dictionary of state dicts"
+        return {
+            name: _array(name, content[name], storages)
+            if isinstance(content[name], _Tensor)
+            else _arrays(content[name], storages, advice)
+            for name in names
+            if name in content
+        }
+
+    return _read(path, entries, {"argparse.Namespace": _Attributes})
+
+
+def is_torch_file(path):
+    """Whether a file begins as those of `torch.save` do; OSError if it cannot be read."""
+    with open(path, "rb") as file:
+        beginning = file.read(14)
+    return beginning[:2] == b"PK" or beginning[4:] == MAGIC_NUMBER.to_bytes(10, "little")
+
+
+def tensors_in_pickles(limit):
+    """`calls` for `Machine`, which make NumPy arrays of the tensors in ordinary pickles.
+
+    Args:
+        limit: Bytes of all storages together; a few bytes can name the same storage again and again.
+    """
+    remaining = limit
+
+    def load(data):
+        nonlocal remaining
+        if type(data) is not bytes:
+            raise TypeError("a storage that is no bytes")
+        remaining -= len(data)
+        if remaining < 0:
+            raise ValueError("its storages are larger than the file")
+        return _read_storage(data)
+
+    def rebuild(numbers, offset, shape, strides, *_):
+        if type(numbers) is not np.ndarray or numbers.ndim != 1:
+            raise TypeError("a tensor without a storage")
+        return view(numbers, offset, shape, strides)
+
+    return {
+        "torch.storage._load_from_bytes": load,
+        "torch._utils._rebuild_tensor_v2": rebuild,
+        "torch._utils._rebuild_parameter": _rebuild_parameter,
+    }
+
+
+def _read_storage(data):
+    """The numbers of a storage that was pickled on its own, a stream in memory; an array of one dimension."""
+    try:
+        storage, storages = _read_stream(data)
+        if not isinstance(storage, _Storage):
+            raise ValueError("no storage")
+        return storages[storage.key]
+    except (Refusal, _Problem, ArithmeticError, AttributeError, LookupError, TypeError, struct.error) as error:
+        raise ValueError(f"a storage that cannot be read ({shown(error)})") from None
+
+
+def view(numbers, offset, shape, strides):
+    """The numbers of a tensor, a read-only view of those of its storage.
+
+    Args:
+        numbers: One-dimensional array.
+        offset, shape, strides: Place in it, in numbers; int and tuples of int.
+
+    Raises:
+        ValueError, TypeError, LookupError: There is no such place.
+    """
+    if type(shape) is not tuple or type(strides) is not tuple:
+        raise TypeError("a tensor without sizes or strides")
+    if any(type(number) is not int or number < 0 for number in (offset, *shape, *strides)) or len(shape) != len(
+        strides
+    ):
+        raise ValueError("a tensor of a negative size, or without strides")
+    if 0 in shape:
+        return np.zeros(shape, numbers.dtype)
+    last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
+    if last >= len(numbers):
+        raise LookupError(f"reaches to number {last} of a storage of {len(numbers)}")
+    strides = [stride * numbers.itemsize for stride in strides]
+    return np.lib.stride_tricks.as_strided(numbers[offset:], shape, strides, writeable=False)
+
+
+def _read(path, convert, objects=None):
+    """What `convert` makes of the content of a file and {key: array} of its storages; the errors of `load_tensors`.
+
+    Args:
+        path: The file.
+        convert: Function of the two.
+        objects: See `Machine`, beside the tensors of early 2017.
+    """
     path = Path(path)
     with open(path, "rb") as file:
         try:
             if file.read(2) == b"PK":
-                state, storages = _read_zip(file)
+                state, storages = _read_zip(file, objects)
             else:
-                state, storages = _read_stream(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-            return {name: _array(name, tensor, storages) for name, tensor in _items(state)}
+                state, storages = _read_stream(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), objects)
+            return convert(state, storages)
         except Refusal as refusal:
             reason = f"needs '{refusal}', which no state dict of plain tensors does; nothing of it was run"
             raise ValueError(f"{path} {reason}.") from None
@@ -91,6 +204,13 @@ class _OrderedDict(dict):
         """Modules add the versions of their parts, which are of no use here."""
 
 
+class _Attributes:
+    """An object that is not looked at."""
+
+    def set_state(self, state):
+        """Nothing is kept."""
+
+
 def _ordered_dict(items=()):
     """Python 2 gave OrderedDict its items when it was made."""
     if any(type(name) is not str for name, _ in items):
@@ -119,8 +239,8 @@ STORAGES = {f"{place}.{kind}Storage": dtype for kind, dtype in DTYPES.items() fo
 class _Machine(Machine):
     """Makes a state dict of descriptions, and notes the storages that they are of: {key: _Storage}."""
 
-    def __init__(self, data, position=0):
-        super().__init__(data, position, CALLS, TENSORS, STORAGES, keys=(str, int))
+    def __init__(self, data, position=0, objects=None):
+        super().__init__(data, position, CALLS, TENSORS | (objects or {}), STORAGES, keys=(str, int))
         self.storages = {}
 
     def persistent(self):
@@ -138,7 +258,7 @@ class _Machine(Machine):
     OPERATIONS = {**Machine.OPERATIONS, pickle.BINPERSID: persistent}
 
 
-def _read_zip(file):
+def _read_zip(file, objects):
     """The state and {key: array} of a zip archive."""
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
@@ -149,7 +269,7 @@ def _read_zip(file):
             raise _Problem("is compressed, as torch.save never does")
         folder = pickles[0].removesuffix("data.pkl")
         big_endian = f"{folder}byteorder" in names and archive.read(f"{folder}byteorder") == b"big"
-        machine = _Machine(archive.read(pickles[0]))
+        machine = _Machine(archive.read(pickles[0]), objects=objects)
         state = machine.run()
         storages = {}
         for storage in machine.storages.values():
@@ -158,7 +278,7 @@ def _read_zip(file):
     return state, storages
 
 
-def _read_stream(data):
+def _read_stream(data, objects=None):
     """The state and {key: array} of a stream: magic number, version, system, state, list of keys, then the storages."""
     if data[257:262] == b"ustar":
         raise _Problem("is a tar archive, as PyTorch wrote them in 2016; load it in PyTorch and save it again")
@@ -171,7 +291,7 @@ def _read_stream(data):
     if version != PROTOCOL_VERSION:
         raise _Problem(f"is of another version of PyTorch's format than {PROTOCOL_VERSION}, the one known here")
     _, position = _read_pickle(data, position)  # The system that wrote it; all numbers are little-endian nevertheless.
-    machine = _Machine(data, position)
+    machine = _Machine(data, position, objects)
     state = machine.run()
     keys, position = _read_pickle(data, machine.position)
     storages = {}
@@ -197,28 +317,21 @@ def _numbers(storage, data, position, order):
     return np.frombuffer(data, dtype.newbyteorder(order), storage.count, position).astype(dtype, copy=False)
 
 
-def _items(state):
-    """(name, tensor) of a state dict."""
+def _arrays(state, storages, advice):
+    """{name: array} of a state dict."""
     if not isinstance(state, dict):
-        raise _Problem("does not hold a state dict; save module.state_dict()")
+        raise _Problem(f"does not hold a state dict; {advice}")
     for name, tensor in dict.items(state):
         if not isinstance(name, str) or not isinstance(tensor, _Tensor):
             entry = repr(name[:100]) if isinstance(name, str) else "an entry"
-            raise _Problem(f"does not hold a state dict: {entry} is not a tensor; save module.state_dict()")
-        yield name, tensor
+            raise _Problem(f"does not hold a state dict: {entry} is not a tensor; {advice}")
+    return {name: _array(name, tensor, storages) for name, tensor in dict.items(state)}
 
 
 def _array(name, tensor, storages):
     """The numbers of a tensor, a view of its storage."""
-    offset, shape, strides, numbers = tensor.offset, tensor.shape, tensor.strides, storages[tensor.storage.key]
-    if min(offset, *shape, *strides, 0) < 0 or len(shape) != len(strides):
-        raise ValueError("tensor of a negative size, or without strides")
-    if 0 in shape:
-        return np.zeros(shape, numbers.dtype)
-    last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-    if last >= len(numbers):
-        raise _Problem(
-            f"is damaged: {name[:100]!r} reaches to number {last} of a storage of {len(numbers)}; get it anew"
-        )
-    strides = [stride * numbers.itemsize for stride in strides]
-    return np.lib.stride_tricks.as_strided(numbers[offset:], shape, strides, writeable=False)
+    numbers = storages[tensor.storage.key]
+    try:
+        return view(numbers, tensor.offset, tensor.shape, tensor.strides)
+    except LookupError as error:
+        raise _Problem(f"is damaged: {name[:100]!r} {error.args[0]}; get it anew") from None

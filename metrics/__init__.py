@@ -8,9 +8,10 @@ from metrics.metric import Metric
 __all__ = ["METRICS"]
 
 
-def _path_length(space, ends):
+def _path_length(space, ends, whole=False):
     where = f"perceptual path length in {space.upper()}, {'at the ends of paths' if ends else 'along whole paths'}"
-    measure = partial(perceptual_path.measure, space=space, ends=ends)
+    where += ", of whole images" if whole else ""
+    measure = partial(perceptual_path.measure, space=space, ends=ends, whole=whole)
     return Metric(where, networks.lpips, measure, perceptual_path.SAMPLES, reals=False)
 
 
@@ -27,6 +28,8 @@ METRICS = {
     "ppl_wfull": _path_length("w", ends=False),
     "ppl_zend": _path_length("z", ends=True),
     "ppl_wend": _path_length("w", ends=True),
+    # StyleGAN2's.
+    "ppl2_wend": _path_length("w", ends=True, whole=True),
     "ls": Metric(
         "linear separability in Z and W",
         networks.classifiers,

@@ -27,8 +27,8 @@ class Options:
         crop: Part of the image that path lengths look at, "face" or "none".
         svm: "primal", or "reference" for the original's dual solver.
         degenerate: What becomes of an attribute with one class only: "skip", or "perfect" as in the reference.
-        truncation_psi: Truncation, in the layers up to 32x32, of the images whose features are compared with those of
-            real ones; None for none.
+        truncation_psi: Truncation, in as many layers as is usual for the network, of the images whose features are
+            compared with those of real ones; None for none.
     """
 
     num_samples: int | None = None

@@ -98,14 +98,15 @@ def without_outliers(distances):
     return distances[(low <= distances) & (distances <= high)]
 
 
-def measure(session, lpips, count, space, ends):
+def measure(session, lpips, count, space, ends, whole=False):
     """Perceptual path length; see `Metric`.
 
     Args:
         space: "z" or "w".
         ends: Whether to look at the ends of paths only, t = 0, instead of anywhere.
+        whole: Whether to look at whole images, whatever the options say: "ppl2", StyleGAN2's.
     """
-    samples, crop = session.samples, session.options.crop
+    samples, crop = session.samples, "none" if whole else session.options.crop
 
     def distances(indices):
         t = samples.draw(uniform, [], indices, Purpose.TIME)
@@ -122,6 +123,6 @@ def measure(session, lpips, count, space, ends):
         )
         return found[:, None], images
 
-    name = f"ppl_{space}{'end' if ends else 'full'}"
-    rows = session.sample_rows(name, 1, distances, count, network=lpips.hash, crop=crop)
-    return Result({name: mean_without_outliers(rows[:][:, 0])}, {"crop": crop})
+    where = f"{space}{'end' if ends else 'full'}"
+    rows = session.sample_rows(f"ppl_{where}", 1, distances, count, network=lpips.hash, crop=crop)
+    return Result({f"{'ppl2' if whole else 'ppl'}_{where}": mean_without_outliers(rows[:][:, 0])}, {"crop": crop})

@@ -11,9 +11,9 @@ def load(source, *, cache_dir="cache", dtype="float32"):
     """Opens a trained generator.
 
     Args:
-        source: The folder of a run (its newest snapshot is taken) or of a snapshot, a .keras file, a .pkl file of the
-            original's; or, where there is no file of that name, the URL of such a .pkl file or the name of a published
-            network, such as "ffhq-1024", which are downloaded.
+        source: The folder of a run (its newest snapshot is taken) or of a snapshot, a .keras file, a .pkl or .pt file
+            of another project; or, where there is no file of that name, the URL of such a file or the name of a
+            published network, such as "ffhq-1024", which are downloaded.
         cache_dir: Where downloads are kept.
         dtype: Keras dtype policy to compute in, whatever the file's is.
 

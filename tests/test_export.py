@@ -28,10 +28,15 @@ FACTS = {"source": "results/00000-tiny-f-cpu", "kimg": 2.345}
 SEEDS, PSI = np.array([0, 33, 2**32 - 1, 7, 5]), np.array([0.7, 1, -0.5, 0, 1.3], np.float32)
 STORED, MIXED = np.full(5, -1), np.array([-1, 4, 4, -1, 2**32 - 1])
 LABELS = {"mixed": one_hot(5, 3)[[2, 0, 1, 0, 2]], "growing": None, "progan": None}
+LABELS["stylegan2"] = LABELS["mixed"]
+# Of StyleGAN2, as many as is usual: all four.
+CUTOFFS = {name: CUTOFF for name in LABELS} | {"stylegan2": None}
 
 
 def make_network(name):
-    """Generators of three different kinds."""
+    """Generators of four different kinds."""
+    if name == "stylegan2":
+        return tiny_generator(label_size=3, family="stylegan2")
     if name == "mixed":
         return tiny_generator(label_size=3)
     if name == "growing":
@@ -49,7 +54,7 @@ def exported(tmp_path_factory):
             generator,
             folder / name,
             max_batch=MAX_BATCH,
-            truncation_cutoff=CUTOFF,
+            truncation_cutoff=CUTOFFS[name],
             facts=FACTS if labels is None else None,
         )
         models[name] = path, tf.saved_model.load(path), Sampler(generator), labels
@@ -70,13 +75,13 @@ def call(model, signature, **inputs):
     return output.numpy()
 
 
-def expected_images(sampler, labels, noise_seeds):
+def expected_images(sampler, labels, noise_seeds, cutoff=CUTOFF):
     """Images of SEEDS and PSI, one at a time."""
     w = sampler.mapping(latents(SEEDS, sampler.latent_size), labels)
     images = []
     for index, (psi, noise_seed) in enumerate(zip(PSI, noise_seeds, strict=True)):
         noise = {"noise": "fixed"} if noise_seed < 0 else {"noise": "random", "noise_seeds": [noise_seed]}
-        images.append(sampler.synthesis(sampler.truncate(w[index : index + 1], psi, CUTOFF), **noise))
+        images.append(sampler.synthesis(sampler.truncate(w[index : index + 1], psi, cutoff), **noise))
     return np.concatenate(images)
 
 
@@ -94,7 +99,7 @@ def assert_close(images, expected):
 @pytest.mark.parametrize("noise_seeds", [STORED, MIXED], ids=["stored noise", "some drawn"])
 def test_images_are_the_samplers(exported, name, noise_seeds):
     _, model, sampler, labels = exported[name]
-    expected = expected_images(sampler, labels, noise_seeds)
+    expected = expected_images(sampler, labels, noise_seeds, CUTOFFS[name])
     settings = {"truncation_psi": PSI, "noise_seed": noise_seeds}
     z = latents(SEEDS, sampler.latent_size)
     images = call(model, "serving_default", latents=z, labels=labels, **settings)
@@ -102,7 +107,8 @@ def test_images_are_the_samplers(exported, name, noise_seeds):
     assert_close(images, expected)
     w = call(model, "mapping", latents=z, labels=labels)
     np.testing.assert_allclose(w, sampler.mapping(z, labels), atol=1e-5)
-    truncated = np.concatenate([sampler.truncate(row[None], psi, CUTOFF) for row, psi in zip(w, PSI, strict=True)])
+    pairs = zip(w, PSI, strict=True)
+    truncated = np.concatenate([sampler.truncate(row[None], psi, CUTOFFS[name]) for row, psi in pairs])
     assert_close(call(model, "synthesis", w=truncated, noise_seed=noise_seeds), expected)
     classes = None if labels is None else labels.argmax(axis=1)
     assert_close(call(model, "images_from_seeds", seeds=SEEDS, classes=classes, **settings), expected)
@@ -341,7 +347,8 @@ def test_model_card(exported):
         assert architecture["arguments"] == json.loads(json.dumps(generator.arguments))
         assert architecture["parameters"] == sum(np.prod(variable.shape) for variable in generator.trainable_variables)
         assert card["versions"]["tensorflow"] == importlib.metadata.version("tensorflow")
-        assert card["truncation_cutoff"] == CUTOFF
+        assert card["truncation_cutoff"] == (CUTOFFS[name] or generator.num_layers)
+        assert architecture["usual_psi"] == (0.5 if name == "stylegan2" else 0.7)
     assert cards["growing"]["architecture"]["grown_to"] == {"resolution": 4, "fade": 1.0}
     card = cards["mixed"]
     limits = {"images": [1, 6], "seeds": [0, 2**32 - 1], "noise_seed": [-1, 2**32 - 1]}

@@ -292,7 +292,7 @@ def test_sets_of_networks():
 
 
 def test_figures_that_a_network_can_show(sampler, tmp_path, monkeypatch):
-    look = Look("tiny")
+    look = Look("tiny", 0.7, 8)
     made = dict(save_paper_figures(sampler, look, "faces", tmp_path / "faces"))
     reasons = {path.stem: reason for path, reason in made.items()}
     assert list(reasons) == list(PAPER["faces"])
@@ -314,7 +314,7 @@ def test_figures_that_a_network_can_show(sampler, tmp_path, monkeypatch):
     # What is there is neither made again nor replaced.
     monkeypatch.setattr(paper_figures, "save_image", None)
     assert dict(save_paper_figures(sampler, look, "faces", tmp_path / "faces")) == made
-    assert dict(save_paper_figures(sampler, Look("renamed"), "faces", tmp_path / "faces")) == made
+    assert dict(save_paper_figures(sampler, look._replace(network="renamed"), "faces", tmp_path / "faces")) == made
     with pytest.raises(ValueError, match=r"is another image: it was made by another network, tiny \(hash"):
         list(save_paper_figures(Sampler(tiny_generator(seed=1)), look, "faces", tmp_path / "faces"))
     with pytest.raises(ValueError, match=r"is another image: its precision is 'fp32', not 'bf16'"):
@@ -323,10 +323,10 @@ def test_figures_that_a_network_can_show(sampler, tmp_path, monkeypatch):
 
 def test_no_figure_of_a_set(sampler, tmp_path):
     with pytest.raises(ValueError, match=r"None of the figures of cars can be shown: The crop of 512x384"):
-        list(save_paper_figures(sampler, Look("tiny"), "cars", tmp_path / "cars"))
+        list(save_paper_figures(sampler, Look("tiny", 0.7, 8), "cars", tmp_path / "cars"))
     assert not (tmp_path / "cars").exists()
 
 
 def test_a_class_that_is_not_there(sampler, tmp_path):
     with pytest.raises(ValueError, match="has no classes"):
-        Figure(truncation, {"seeds": [1]}).save(tmp_path / "x.png", sampler, Look("tiny", label=1))
+        Figure(truncation, {"seeds": [1]}).save(tmp_path / "x.png", sampler, Look("tiny", 0.7, 8, label=1))

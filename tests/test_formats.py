@@ -6,7 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from tiny_generators import tiny_generator
+from tiny_generators import FAMILIES, tiny_generator
 from tiny_networks import normal, one_hot, scattered
 
 from stylegan_tf import networks
@@ -18,9 +18,10 @@ FACTS = {"source": "results/00000-tiny", "licence": "of the data set", "kimg": 1
 CUTOFF = 3
 
 
-@pytest.fixture(scope="module")
-def conditional():
-    return tiny_generator(resolution=8, label_size=3, fused_scale=True)
+@pytest.fixture(scope="module", params=FAMILIES)
+def conditional(request):
+    arguments = {"fused_scale": True} if request.param == "stylegan" else {}
+    return tiny_generator(resolution=8, label_size=3, family=request.param, **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,11 @@ def test_keras_file(conditional, tmp_path):
     export_keras(conditional, tmp_path / "new" / "tiny.keras", FACTS)
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["tiny.json", "tiny.keras"]
     card = json.loads((tmp_path / "new" / "tiny.json").read_text())
-    assert card["network"] == FACTS and card["class"] == "Generator" and card["arguments"]["label_size"] == 3
+    assert (
+        card["network"] == FACTS
+        and card["class"] == type(conditional).__name__
+        and card["arguments"]["label_size"] == 3
+    )
     z, labels = normal(2, 16), one_hot(2, 3)
     again = keras.saving.load_model(tmp_path / "new" / "tiny.keras")
     np.testing.assert_array_equal(images(again, z, labels), images(conditional, z, labels))
@@ -52,7 +57,8 @@ def test_weights(conditional, tmp_path):
         arrays = dict(file)
     card = json.loads(str(arrays.pop("__config__")))
     assert card["network"] == FACTS
-    assert arrays["G_synthesis/8x8/Conv0_up/weight"].shape == (3, 3, 8, 8) and arrays["lod"] == 0
+    assert arrays["G_synthesis/8x8/Conv0_up/weight"].shape == (3, 3, 8, 8)
+    assert arrays["lod"] == 0
     again = getattr(networks, card["class"])(**card["arguments"])
     load_variables(again, arrays)
     assert [v.shape for v in again.variables] == [v.shape for v in conditional.variables]

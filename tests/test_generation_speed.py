@@ -1,6 +1,6 @@
 """The generation benchmark runs, from saving a network to its last line."""
 
-import functools
+import dataclasses
 import json
 
 import pytest
@@ -10,7 +10,8 @@ from tiny_generators import SIZES
 
 from benchmarks import generation_speed
 from benchmarks.convolutions import count_flops
-from stylegan_tf.networks import Generator
+from stylegan_tf.recipes.presets import make_config
+from stylegan_tf.runtime.processor import describe_processor
 
 
 @pytest.fixture
@@ -21,19 +22,22 @@ def here(monkeypatch):
         return json.loads(json.dumps(generation_speed.TASKS[task](*json.loads(json.dumps(arguments)))))
 
     monkeypatch.setattr(generation_speed, "alone", alone)
-    monkeypatch.setattr(generation_speed, "Generator", functools.partial(Generator, **SIZES))
+    monkeypatch.setattr(
+        generation_speed, "make_config", lambda name: dataclasses.replace(make_config(name), generator=SIZES)
+    )
     monkeypatch.setattr(generation_speed, "best_rate", lambda dtype: 1e9)
 
 
 def test_table(here):
-    options = ["--resolution=8", "--minibatch=2", "--precision=bf16", "--seconds=0"]
+    options = ["--config=sg2-f", "--resolution=8", "--minibatch=2", "--precision=bf16", "--seconds=0"]
     memory = ["--memory-resolution=8", "--memory-images=3"]
     result = CliRunner().invoke(generation_speed.main, options + memory, catch_exceptions=False)
-    header, *lines = result.stdout.split("\n\n")[0].splitlines()
-    assert header == generation_speed.HEADER
-    assert [line.split()[:4] for line in lines] == [["8", "2", "bf16", call] for call in ("direct", "SavedModel")]
+    processor, header, *lines = result.stdout.split("\n\n")[0].splitlines()
+    assert (processor, header) == (describe_processor(), generation_speed.HEADER)
+    calls = ("direct", "SavedModel")
+    assert [line.split()[:5] for line in lines] == [["sg2-f", "8", "2", "bf16", call] for call in calls]
     for line in lines:
-        load, first, seconds = (float(line.split()[column]) for column in (4, 6, 8))
+        load, first, seconds = (float(line.split()[column]) for column in (5, 7, 9))
         # Loading and tracing take longer than a tiny network's images.
         assert load > seconds > 0 and first > seconds
     assert result.stdout.splitlines()[-1].split()[:2] == ["3", "images"]

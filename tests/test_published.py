@@ -21,17 +21,28 @@ def site(server, monkeypatch):
     return server.reset()
 
 
-def test_the_five():
-    assert sorted(PUBLISHED) == ["bedrooms-256", "cars-512", "cats-256", "celebahq-1024", "ffhq-1024"]
-    for name, network in PUBLISHED.items():
+def test_what_there_is():
+    first = {name: network for name, network in PUBLISHED.items() if network.family == "StyleGAN"}
+    assert sorted(first) == ["bedrooms-256", "cars-512", "cats-256", "celebahq-1024", "ffhq-1024"]
+    for name, network in first.items():
         assert name.endswith(f"-{network.resolution}")
         assert re.fullmatch(rf"karras2019stylegan-{name.split('-')[0]}-\d+x\d+\.pkl", network.file)
         assert re.fullmatch(
             r"https://drive\.usercontent\.google\.com/download\?id=[\w-]{33}&\S+&confirm=t", network.url
         )
-    assert len({network.url for network in PUBLISHED.values()}) == 5
+        assert "CC BY-NC 4.0" in network.description
+    for name, network in PUBLISHED.items() - first.items():
+        kind = "stylegan2-ada-pytorch/pretrained" if name.startswith("ada-") else "stylegan2/networks"
+        file = f"{name.removeprefix('ada-')}.pkl" if name.startswith("ada-") else f"stylegan2-{name}.pkl"
+        assert network.url == f"https://nvlabs-fi-cdn.nvidia.com/{kind}/{file}"
+        for words in ("NVIDIA Source Code License", "not for commercial use", f"/{kind.split('/')[0]}/license.html"):
+            assert words in network.description
+    assert {"ffhq-config-f", "car-config-f", "cat-config-f", "church-config-f", "horse-config-f"} < PUBLISHED.keys()
+    for unique in ("url", "file"):
+        assert len({getattr(network, unique) for network in PUBLISHED.values()}) == len(PUBLISHED)
     # Cars are wider than high.
-    assert {name: network.rows for name, network in PUBLISHED.items() if network.rows} == {"cars-512": (64, 448)}
+    cars = {name for name, network in PUBLISHED.items() if network.rows == (64, 448)}
+    assert cars == {"cars-512", *(f"car-config-{config}" for config in "abcdef")}
 
 
 def test_licence_before_the_first_request(site, tmp_path, capfd, monkeypatch):
@@ -85,7 +96,7 @@ def test_what_is_published(tmp_path):
     for source in ("ffhq", "results/00000", "network.pkl", "ftp://a/b.pkl", "file:///a.pkl", "", tmp_path):
         assert not is_published(source)
     with pytest.raises(
-        ValueError, match=r"no published network ffhq; there are ffhq-1024, .*, cats-256\. Or give a URL"
+        ValueError, match=r"no published network ffhq; there are ffhq-1024, .*, ada-cifar10\. Or give a URL"
     ):
         obtain_network("ffhq", tmp_path)
     with pytest.raises(ValueError, match="IPv6"):

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from stylegan_tf.recipes.settings import LossConfig, ScheduleConfig, TrainingConfig
-from stylegan_tf.runtime.draws import Purpose, generator_draws, seed_of
+from stylegan_tf.runtime.draws import Purpose, fold, folds, generator_draws, seed_of
 from stylegan_tf.runtime.optimizer import Adam
 from stylegan_tf.training.average import half_life_beta
 from stylegan_tf.training.checkpoint import Progress
@@ -137,6 +137,11 @@ def test_no_two_seeds_are_alike():
         for purpose in Purpose
     }
     assert len(seeds) == 2 * 4 * 2 * len(Purpose)
+
+
+def test_folds_are_what_fold_gives():
+    seed = seed_of(3, 8)
+    np.testing.assert_array_equal(folds(seed, 5), [fold(seed, i) for i in range(5)])
 
 
 def test_draws_within_a_step_are_different():

@@ -57,6 +57,15 @@ def turned(a, b, t):
 # Frames.
 
 
+@pytest.mark.parametrize("space", ["z", "w"])
+def test_stylegan2(space):
+    sampler = Sampler(tiny_generator(family="stylegan2", label_size=3), minibatch=3)
+    look = LOOK._replace(label=1)
+    frames = frames_of(sampler, look, [5, 8], 2, space=space, loop=False)
+    assert_same_images(frames[[0, 2]], look.images(sampler, [5, 8]))
+    assert (frames[1] != frames[0]).any() and (frames[1] != frames[2]).any()
+
+
 def test_arcs_between_latents(sampler):
     z = latents([5, 0, 7], sampler.latent_size)
     frames = frames_of(sampler, LOOK, [5, 0, 7], STEPS, space="z")

@@ -9,7 +9,7 @@ from tiny_networks import scattered
 from tiny_torch import save_tensors
 
 from metrics.attribute_classifier import TRUNK, classifier_logits, save_classifier
-from stylegan_tf.networks import Discriminator, Generator
+from stylegan_tf.networks import Discriminator, Generator, StyleGAN2Generator
 from stylegan_tf.perception.lpips import CONVOLUTIONS
 from stylegan_tf.recipes.settings import TrainingConfig, to_dict
 from stylegan_tf.training.checkpoint import Progress
@@ -20,24 +20,35 @@ SIZES = dict(
 )
 
 
-def tiny_generator(seed=0, resolution=8, num_channels=3, **arguments):
+# What the tests of all that is done with a generator go through.
+FAMILIES = {"stylegan": Generator, "stylegan2": StyleGAN2Generator}
+# How much smaller their toRGB layers are made, so that pixels are well inside [-1, 1].
+SCALES = {"stylegan": 0.3, "stylegan2": 0.1}
+
+
+def tiny_generator(seed=0, resolution=8, num_channels=3, family="stylegan", **arguments):
     """A generator whose images differ, with noise that shows, and a w average."""
-    generator = scattered(Generator(resolution, num_channels, **SIZES, **arguments), seed)
-    # Pixels well inside [-1, 1].
+    generator = scattered(FAMILIES[family](resolution, num_channels, **SIZES, **arguments), seed)
     for to_rgb in generator.synthesis.to_rgb:
-        to_rgb.kernel.assign(to_rgb.kernel * 0.3)
+        to_rgb.kernel.assign(to_rgb.kernel * SCALES[family])
         to_rgb.bias.assign(to_rgb.bias * 0.1)
     return generator
 
 
-def tiny_run(folder, data_dir):
-    """Writes a run on the data set `tiny` with two snapshots: after 1,234 images, growing to 8x8, and after 2,345."""
-    config = TrainingConfig(dataset="tiny", data_dir=str(data_dir), resolution=8, mirror=True, generator=SIZES)
+def tiny_run(folder, data_dir, family="stylegan"):
+    """Writes a run on the data set `tiny` with two snapshots: after 1,234 images, growing to 8x8, and after 2,345.
+
+    The discriminator is StyleGAN's in each family.
+    """
+    config = TrainingConfig(
+        dataset="tiny", data_dir=str(data_dir), resolution=8, mirror=True, networks=family, generator=SIZES
+    )
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(to_dict(config)))
     D = Discriminator(8, 3, fmap_base=64, fmap_max=8, name="D")
     for seed, images_seen, resolution, fade in ((0, 1234, 8, 0.5), (1, 2345, 8, 1.0)):
-        models = SimpleNamespace(G=tiny_generator(seed + 10, name="G"), D=D, Gs=tiny_generator(seed, name="Gs"))
+        G, Gs = (tiny_generator(s, family=family, name=name) for s, name in ((seed + 10, "G"), (seed, "Gs")))
+        models = SimpleNamespace(G=G, D=D, Gs=Gs)
         phase = SimpleNamespace(resolution=resolution, fade=fade)
         save_snapshot(folder, models, Progress(images_seen=images_seen), phase, config)
 

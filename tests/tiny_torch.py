@@ -19,6 +19,10 @@ KINDS = {
 }
 
 
+# The first pickle of a stream.
+MAGIC = b"\x80\x02\x8a\x0a" + 0x1950A86A20F9469CFC6C.to_bytes(10, "little") + b"."
+
+
 class Code(bytes):
     """Operations of a pickle that leave one object on the stack."""
 
@@ -44,6 +48,10 @@ def code(value):
         case int():
             data = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
             return Code(b"\x8a" + bytes([len(data)]) + data)
+        case float():
+            return Code(b"G" + struct.pack(">d", value))
+        case bytes():
+            return Code(b"B" + struct.pack("<I", len(value)) + value)
         case str():
             return Code(b"X" + struct.pack("<I", len(value.encode())) + value.encode())
         case tuple():
@@ -137,9 +145,8 @@ def save_zip(path, pickled, storages, byteorder="little", compression=zipfile.ZI
 
 
 def save_stream(path, pickled, storages, version=1001):
-    magic = 0x1950A86A20F9469CFC6C.to_bytes(10, "little")
     with open(path, "wb") as file:
-        file.write(b"\x80\x02\x8a\x0a" + magic + b".")
+        file.write(MAGIC)
         file.write(dump(version) + dump({"little_endian": True}) + dump(pickled))
         file.write(dump([str(key) for key in range(len(storages.arrays))]))
         for array in storages.arrays:

@@ -15,6 +15,7 @@ from stylegan_tf.export.formats import export_keras, export_onnx, export_weights
 from stylegan_tf.export.model_card import network_facts
 from stylegan_tf.export.savedmodel import export_savedmodel, version_folder
 from stylegan_tf.files.find import find_targets, load_generator
+from stylegan_tf.networks.families import usual_truncation
 
 # What writes a file, how its name ends, and which options it takes.
 FILES = {
@@ -27,7 +28,11 @@ FORMATS = ("savedmodel", *FILES)
 
 @click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
 @click.option(
-    "--network", type=UserPath(), required=True, metavar="NETWORK", help="Run, snapshot, .keras, .pkl, URL or name."
+    "--network",
+    type=UserPath(),
+    required=True,
+    metavar="NETWORK",
+    help="Run, snapshot, .keras, .pkl, .pt, URL or name.",
 )
 @click.option(
     "--output",
@@ -41,7 +46,9 @@ FORMATS = ("savedmodel", *FILES)
 )
 @click.option("--max-batch", type=MINIBATCH, default=32, help="savedmodel: most images of a request.")
 @click.option(
-    "--truncation-cutoff", type=Whole(0, 1000), default=8, help="savedmodel, onnx: layers that psi truncates."
+    "--truncation-cutoff",
+    type=Whole(0, 1000),
+    help=f"savedmodel, onnx: layers that psi truncates.  [default: {usual_truncation('cutoff')}]",
 )
 @click.option("--cache-dir", type=UserPath(), default="cache", help="Folder of downloaded networks.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and stop.")

@@ -22,24 +22,30 @@ from dnnlib.cli import (
 from dnnlib.files import check_new_file
 from dnnlib.videos import MOST_FPS, check_video
 from stylegan_tf.files.find import find_targets, load_generator
+from stylegan_tf.networks.families import usual_truncation
+from stylegan_tf.pictures.contributions import write_contributions
 from stylegan_tf.pictures.convergence import write_convergence
 from stylegan_tf.pictures.figures import noise_components, noise_detail, style_mixing, truncation, uncurated
 from stylegan_tf.pictures.gallery import Look, write_images
-from stylegan_tf.pictures.paper_figures import PAPER, Figure, paper_set, save_paper_figures
+from stylegan_tf.pictures.paper_figures import PAPER, STYLEGAN2, Figure, paper_set, save_paper_figures
 from stylegan_tf.pictures.sampler import NOISES, Sampler
 from stylegan_tf.pictures.video import SPACES, Interpolation
 from stylegan_tf.runtime.devices import count_gpus, make_strategy
 from stylegan_tf.runtime.hosts import Hosts
 from stylegan_tf.runtime.precision import PRECISIONS, dtype_policy, use_precision
+from stylegan_tf.runtime.processor import remark_on_precision
+
+# Images of which `contributions` takes the deviations, where nobody says which.
+CONTRIBUTION_SEEDS = range(256)
 
 
 @click.group(cls=Group, context_settings={"show_default": True, "max_content_width": 110})
 def main():
     """Make pictures with a trained network: images of seeds, the paper's figures, videos.
 
-    A network is a run (its newest snapshot), a snapshot, a .keras file, a .pkl file of the original's or its URL, or
-    the name of a published network such as ffhq-1024. The same seed gives the latents, and with a published network
-    the picture, that it gives with the original.
+    A network is a run (its newest snapshot), a snapshot, a .keras file, a .pkl or .pt file of another project or its
+    URL, or the name of a published network such as ffhq-1024. The same seed gives the latents, and with a published
+    network the picture, that it gives with the original.
     """
 
 
@@ -57,14 +63,17 @@ psi_option = click.option(
     "--truncation-psi",
     "psi",
     type=Finite(),
-    help="Strength of truncation; 1: none.  [default: 0.7; 1 for networks without styles]",
+    help=f"Strength of truncation; 1: none.  [default: {usual_truncation('psi')}; 1 for networks without styles]",
 )
 cutoff_option = click.option(
-    "--truncation-cutoff", "cutoff", type=Whole(0, 1000), default=8, help="Layers that are truncated."
+    "--truncation-cutoff",
+    "cutoff",
+    type=Whole(0, 1000),
+    help=f"Layers that are truncated, the first ones.  [default: {usual_truncation('cutoff')}]",
 )
 noise_option = click.option("--noise", type=click.Choice(NOISES), default="fixed", help="Noise of the layers.")
 class_option = click.option(
-    "--class", "label", type=Whole(0), help="Class, for conditional networks.  [default: each in turn]"
+    "--class", "label", help="Name or number of a class, for conditional networks.  [default: each in turn]"
 )
 outdir_option = click.option(
     "--outdir", type=UserPath("folder", path_type=Path), required=True, help="Folder to write to."
@@ -75,16 +84,21 @@ def open_sampler(network, num_gpus, minibatch, precision, cache_dir):
     """The Sampler of a user's options, and the Look that says what it computes with."""
     target = find_targets(network, cache_dir=cache_dir)[-1]
     use_precision(precision)
-    with make_strategy(count_gpus() if num_gpus is None else num_gpus, Hosts()).scope():
+    num_gpus = count_gpus() if num_gpus is None else num_gpus
+    if remark := remark_on_precision(precision, num_gpus):
+        click.echo(remark, err=True)
+    with make_strategy(num_gpus, Hosts()).scope():
         generator = load_generator(target.path, dtype_policy(precision))
     return Sampler(generator, minibatch), Look(str(target.path), precision=precision)
 
 
-def make_look(sampler, look, psi=None, **changes):
-    """The Look of a user's options, made of that of `open_sampler`; without a psi, the usual one of the figures."""
-    # Progressive GAN, and configurations without a mapping network, have no average worth going to.
-    usual = 0.7 if sampler.num_layers > 1 else 1.0
-    return look._replace(psi=usual if psi is None else psi, **changes)
+def make_look(sampler, look, psi=None, cutoff=None, label=None, **changes):
+    """The Look of a user's options, made of that of `open_sampler`; where they do not say how to truncate, as is usual
+    for the network."""
+    psi = sampler.usual_psi if psi is None else psi
+    cutoff = sampler.truncated_layers if cutoff is None else cutoff
+    label = None if label is None else sampler.find_class(label)
+    return look._replace(psi=psi, cutoff=cutoff, label=label, **changes)
 
 
 @main.command("images")
@@ -239,21 +253,62 @@ def make_uncurated(seed, rows, lods, crop, outdir, psi, cutoff, noise, label, **
 
 @main.command("figures")
 @network_options
-@click.option("--set", "name", type=click.Choice(list(PAPER)), help="Which.  [default: by the data set, else faces]")
+@click.option(
+    "--set",
+    "name",
+    type=click.Choice(list(PAPER)),
+    help="Which.  [default: the network's paper's; StyleGAN's by the data set, else faces]",
+)
 @options(class_option, outdir_option)
 @one_line_errors
 def make_figures(name, outdir, label, **given):
     """Make the paper's figures with their published seeds.
 
-    Of faces 2, 3, 4, 5 and 8, of bedrooms 10, of cars 11, of cats 12, with psi 0.7 on the first 8 layers (but 8). What
-    the network cannot show, for want of fine styles or of noise, is left out with a line that says why.
+    Of faces 2, 3, 4, 5 and 8, of bedrooms 10, of cars 11, of cats 12. For StyleGAN2's networks, the same kinds with
+    other seeds, small networks included, and what each resolution contributes. Truncation is the network's usual one.
+    What the network cannot show, for want of fine styles or of noise, is left out with a line that says why.
     """
-    if name is None:
-        target = find_targets(given["network"], cache_dir=given["cache_dir"])[-1]
-        name = paper_set(target.config.dataset if target.config else target.path.name)
+    target = find_targets(given["network"], cache_dir=given["cache_dir"])[-1]
     sampler, look = open_sampler(**given)
-    for path, reason in save_paper_figures(sampler, make_look(sampler, look, label=label), name, outdir):
+    own = target.config.dataset if target.config else target.path.name
+    name = name or sampler.generator.figures or paper_set(own)
+    look = make_look(sampler, look, label=label)
+    for path, reason in save_paper_figures(sampler, look, name, outdir):
         click.echo(f"{path} is left out: {reason}" if reason else path)
+    if name == STYLEGAN2:
+        path = outdir / f"{STYLEGAN2}-contributions.png"
+        try:
+            targets = find_targets(given["network"], all_snapshots=True, cache_dir=given["cache_dir"])
+            write_contributions(targets, sampler, look._replace(psi=1.0), CONTRIBUTION_SEEDS, path)
+        except ValueError as error:
+            click.echo(f"{path} is left out: {error}")
+        else:
+            click.echo(path)
+
+
+@main.command("contributions")
+@network_options
+@click.option(
+    "--seeds",
+    type=Seeds(),
+    default=f"0-{CONTRIBUTION_SEEDS[-1]}",
+    help="Such as 0-24,33: images that are looked at, without truncation.",
+)
+@options(noise_option, class_option, outdir_option)
+@one_line_errors
+def make_contributions(seeds, outdir, noise, label, **given):
+    """Draw what each resolution contributes to the image (StyleGAN2, section 4.2).
+
+    The standard deviation of what each resolution adds, over all images, channels and pixels, as a share of their sum:
+    of a run over training, of another network as bars. For networks with skip connections, StyleGAN2's. The numbers are
+    written beside the figure, as CSV.
+    """
+    path = outdir / "contributions.png"
+    targets = find_targets(given["network"], all_snapshots=True, cache_dir=given["cache_dir"])
+    sampler, look = open_sampler(**given)
+    look = make_look(sampler, look, psi=1.0, noise=noise, label=label)
+    write_contributions(targets, sampler, look, seeds, path)
+    click.echo(path)
 
 
 @main.command("interpolate")

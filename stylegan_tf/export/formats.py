@@ -57,12 +57,12 @@ def export_weights(generator, path, facts=None):
         np.savez(file, __config__=json.dumps(_card(generator, facts)), **arrays)
 
 
-def export_onnx(generator, path, facts=None, truncation_cutoff=8):
+def export_onnx(generator, path, facts=None, truncation_cutoff=None):
     """Writes an ONNX model of latents, labels and psi to images with the stored noise, for any number of images N.
 
         latents         float32 [N, latent_size], standard normal
         labels          float32 [N, label_size], one-hot as a rule; only if the generator is conditional
-        truncation_psi  float32 [N]: 1 for no truncation, 0 for the average image, 0.7 as a rule
+        truncation_psi  float32 [N]: 1 for no truncation, 0 for the average image; 0.7 as a rule, StyleGAN2 0.5
         images          float32 [N, R, R, C], nominally in [-1, 1]; -1 is black. R is the full resolution: the images of
                         a network that has not finished growing are enlarged.
 
@@ -71,7 +71,8 @@ def export_onnx(generator, path, facts=None, truncation_cutoff=8):
     Args:
         generator, facts: See `export_keras`.
         path: NAME.onnx.
-        truncation_cutoff: Number of layers that truncation_psi acts on (Karras et al., 2018, appendix B).
+        truncation_cutoff: Number of layers that truncation_psi acts on (Karras et al., 2018, appendix B); None: as many
+            as is usual for the network.
 
     Raises:
         ValueError: The name does not end in .onnx, or a package is missing.
@@ -100,6 +101,7 @@ def _images_function(generator, truncation_cutoff):
     network for 256 x 256 take it a minute and 10 GB.
     """
     variables = generator.variables
+    cutoff = generator.truncated_layers if truncation_cutoff is None else truncation_cutoff
     widths = {"latents": generator.latent_size, "labels": generator.label_size}
     inputs = [tf.TensorSpec([None, width], tf.float32, name) for name, width in widths.items() if width]
     inputs.append(tf.TensorSpec([None], tf.float32, "truncation_psi"))
@@ -109,7 +111,7 @@ def _images_function(generator, truncation_cutoff):
     def images(*tensors):
         *z_and_labels, psi = tensors[: len(inputs)]
         with keras.StatelessScope(zip(variables, tensors[len(inputs) :], strict=True)):
-            w = generator.truncate(generator.mapping(*z_and_labels), psi[:, None], truncation_cutoff)
+            w = generator.truncate(generator.mapping(*z_and_labels), psi[:, None], cutoff)
             return {"images": generator.synthesis(w)}
 
     return images, inputs + weights

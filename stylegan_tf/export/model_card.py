@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 import math
 
-from stylegan_tf.files.find import is_pickle
+from stylegan_tf.files.find import is_foreign
 from stylegan_tf.files.published import PUBLISHED
 
 PACKAGES = ("tensorflow", "keras", "numpy")
@@ -12,7 +12,7 @@ _MEANINGS = {
     "latents": "z, standard normal",
     "labels": "label, one-hot as a rule",
     "w": "styles of the layers, as mapping returns them",
-    "truncation_psi": "truncation trick: 1 for none, 0 for the average image, 0.7 as a rule",
+    "truncation_psi": "truncation trick: 1 for none, 0 for the average image, the architecture's usual_psi as a rule",
     "noise_seed": "seed of the noise images; -1 for the stored ones",
     "seeds": "NumPy seed of z: numpy.random.RandomState(seed).randn(latent_size)",
     "classes": "number of the class, whose label is one-hot",
@@ -47,8 +47,8 @@ def licence(target):
     published = {network.file: network for network in PUBLISHED.values()}.get(target.path.name)
     if published:
         return published.description
-    if is_pickle(target.path):
-        return "See where this pickle was published."
+    if is_foreign(target.path):
+        return "See where this file was published."
     data = f"data set {target.config.dataset}" if target.config else "data set that it was trained on"
     return f"That of the network's owner, and of the {data}."
 
@@ -72,13 +72,14 @@ def model_card(generator, signatures, facts, **more):
 
 
 def architecture(generator):
-    """Class, arguments, size and growth of a generator."""
+    """Class, arguments, size, growth and usual truncation of a generator."""
     resolution, fade = generator.growth or (generator.resolution, 1.0)
     return {
         "class": type(generator).__name__,
         "arguments": generator.arguments,
         "parameters": sum(math.prod(variable.shape) for variable in generator.trainable_variables),
         "grown_to": {"resolution": resolution, "fade": fade},
+        "usual_psi": generator.usual_psi,
     }
 
 

@@ -17,7 +17,7 @@ from stylegan_tf.pictures.sampler import random_noise
 STORED_NOISE, SEEDS = -1, 2**32
 
 
-def export_savedmodel(generator, output, *, version=None, max_batch=32, truncation_cutoff=8, facts=None):
+def export_savedmodel(generator, output, *, version=None, max_batch=32, truncation_cutoff=None, facts=None):
     """Writes a generator as OUTPUT/VERSION, complete or not at all, and tries it out.
 
     Every input and output of its signatures has the image as its first dimension, of any length up to `max_batch`:
@@ -37,7 +37,8 @@ def export_savedmodel(generator, output, *, version=None, max_batch=32, truncati
         output: Folder of the model, whose name is the model's.
         version: Integer from 1; None: one more than the highest in `output`.
         max_batch: Images that a request may ask for at most.
-        truncation_cutoff: Number of layers that truncation_psi acts on (Karras et al., 2018, appendix B).
+        truncation_cutoff: Number of layers that truncation_psi acts on (Karras et al., 2018, appendix B); None: as many
+            as is usual for the network.
         facts: What the model card shall say about the network's origin, a dictionary for JSON.
 
     Returns:
@@ -48,10 +49,11 @@ def export_savedmodel(generator, output, *, version=None, max_batch=32, truncati
         OSError: There is this version already, or it cannot be written.
     """
     path = version_folder(output, version)
+    cutoff = generator.truncated_layers if truncation_cutoff is None else truncation_cutoff
     model = tf.Module()
     # Keras' own objects would be exported with their functions.
     model.network_variables = [variable.value for variable in generator.variables]
-    signatures = make_signatures(generator, max_batch, truncation_cutoff)
+    signatures = make_signatures(generator, max_batch, cutoff)
     examples = {name: warmup_inputs(function) for name, function in signatures.items()}
     try_out(signatures, examples)
     with new_folder(path) as folder:
@@ -60,7 +62,7 @@ def export_savedmodel(generator, output, *, version=None, max_batch=32, truncati
         extra.mkdir()
         write_warmup(extra / "tf_serving_warmup_requests", path.parent.name, examples)
         limits = {"images": (1, max_batch), **input_ranges(generator.label_size)}
-        card = model_card(generator, signatures, facts or {}, limits=limits, truncation_cutoff=truncation_cutoff)
+        card = model_card(generator, signatures, facts or {}, limits=limits, truncation_cutoff=cutoff)
         (extra / "model_card.json").write_text(json.dumps(card, indent=2) + "\n")
     return path
 

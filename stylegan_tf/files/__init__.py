@@ -1,1 +1,1 @@
-"""From what a user names to a network: runs, .keras files, the original's pickles, published names. No pictures."""
+"""From what a user names to a network: runs, .keras files, files of other projects, published names. No pictures."""

@@ -1,10 +1,13 @@
-"""The networks that a user names: a run, a snapshot, a file, a pickle of the original's, its URL, or its name here."""
+"""The networks that a user names: a run, a snapshot, a file, ours or another project's, its URL, or its name here."""
 
+import contextlib
 import json
 import re
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
+from stylegan_tf.files.contents import SUFFIXES
 from stylegan_tf.files.keras_file import open_network
 from stylegan_tf.files.official import load_pickle
 from stylegan_tf.files.published import PUBLISHED, is_published, obtain_network
@@ -15,8 +18,8 @@ SNAPSHOT = r"network-snapshot-(\d{6,})"
 # The networks of a snapshot, NAME.keras each, and of a pickle, in this order.
 TRAINED = ("G", "D", "Gs")
 _GIVE = (
-    "give a run, a snapshot, a .keras or .pkl file, the URL of a .pkl, or the name of a published network "
-    f"({', '.join(PUBLISHED)})"
+    "give a run, a snapshot, a .keras, .pkl or .pt file, the URL of a .pkl or .pt, or the name of a published network "
+    f"({', '.join(list(PUBLISHED)[:5])}; run_metrics.py --help lists all)"
 )
 
 
@@ -24,7 +27,7 @@ class Target(NamedTuple):
     """A network that is to be used.
 
     Attributes:
-        path: Its .keras or .pkl file.
+        path: Its .keras, .pkl or .pt file.
         home: Folder of its run, or of the file if it has none.
         config: TrainingConfig of its run, None if it is not known.
         kimg: Thousands of real images that it was trained on, None if it is not known.
@@ -45,8 +48,8 @@ def find_targets(source, all_snapshots=False, cache_dir="cache"):
     """The networks that `source` names, a list, oldest first.
 
     Args:
-        source: The folder of a run or of a snapshot, a .keras or .pkl file; or, where there is none of that name, the
-            URL of a .pkl file or a name in `published.PUBLISHED`, which are downloaded.
+        source: The folder of a run or of a snapshot, a .keras, .pkl or .pt file; or, where there is none of that name,
+            the URL of a .pkl or .pt file or a name in `published.PUBLISHED`, which are downloaded.
         all_snapshots: Whether to take all snapshots of a run, not just the newest.
         cache_dir: Where downloads are kept.
 
@@ -70,11 +73,17 @@ def find_targets(source, all_snapshots=False, cache_dir="cache"):
     return [read_target(file) for file in files]
 
 
-def is_pickle(path):
-    """Whether a file is a pickle of the original's, and no .keras file: by how it begins, whatever it is called."""
+def is_foreign(path):
+    """Whether a file is a pickle or checkpoint of another program, and no .keras file: by what is in it.
+
+    What cannot be told by that, as it is damaged, is what its name says.
+    """
     with open(path, "rb") as file:
         start = file.read(2)
-    return start[:1] == b"\x80" or (start != b"PK" and Path(path).suffix == ".pkl")
+    if start == b"PK":
+        with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+            return "metadata.json" not in archive.namelist()
+    return start[:1] == b"\x80" or Path(path).suffix in SUFFIXES
 
 
 def find_snapshots(folder):
@@ -85,7 +94,7 @@ def find_snapshots(folder):
 def read_target(path):
     """The Target of a file, with what the training.json beside it tells."""
     state = path.with_name("training.json")
-    if not state.exists() or is_pickle(path):
+    if not state.exists() or is_foreign(path):
         return Target(path, path.parent, None, None)
     try:
         values = json.loads(state.read_text())
@@ -100,7 +109,7 @@ def load_generator(path, dtype="float32"):
     """Opens a generator; call it in the scope of the strategy whose devices are to work.
 
     Args:
-        path: A .keras or .pkl file; of the three networks in a pickle, Gs is taken.
+        path: A .keras, .pkl or .pt file; of the three networks in one of the last two, Gs is taken.
         dtype: Keras dtype policy to compute in, whatever the file's is: G of a run in mixed precision would be too
             coarse for path lengths.
 
@@ -108,7 +117,7 @@ def load_generator(path, dtype="float32"):
         ValueError: The file is damaged, or it is no generator.
     """
     path = Path(path)
-    network = open_pickle(path)[-1] if is_pickle(path) else open_network(path, "give another one")
+    network = open_pickle(path)[-1] if is_foreign(path) else open_network(path, "give another one")
     if not isinstance(network, BaseGenerator):
         raise ValueError(f"{path} is a {type(network).__name__}, no generator; give Gs.keras of a snapshot.")
     if network.dtype_policy.name == dtype:
@@ -132,7 +141,7 @@ def load_trained(source):
         OSError: A download failed.
     """
     path = find_targets(source)[-1].path
-    if is_pickle(path):
+    if is_foreign(path):
         networks = open_pickle(path)
         if len(networks) != len(TRAINED):
             raise ValueError(
@@ -146,6 +155,6 @@ def load_trained(source):
 
 
 def open_pickle(path):
-    """The networks in a pickle, a tuple: (G, D, Gs) as a rule."""
+    """The networks in a .pkl or .pt file, a tuple: (G, D, Gs) as a rule."""
     networks = load_pickle(path)
     return networks if isinstance(networks, tuple) else (networks,)

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from keras import ops
 
+from stylegan_tf.files.ada import in_our_words
+from stylegan_tf.files.contents import read_networks
 from stylegan_tf.files.pickled_arguments import constructor_arguments, is_unused_rgb, was_not_grown
-from stylegan_tf.files.pickles import read_networks
 from stylegan_tf.files.published import is_published, obtain_network
 from stylegan_tf.networks.families import family_of, official_function
 from stylegan_tf.recipes.schedule import growth_at
@@ -37,12 +38,13 @@ behaviour_arguments = frozenset(
 
 
 def load_pickle(path_or_url, cache_dir="cache"):
-    """Opens a pickle of the original's networks; the file is read as data, and nothing in it is run.
+    """Opens a file of networks of another project; it is read as data, and nothing in it is run.
 
     A generator that had not finished growing knows it, as its `growth`.
 
     Args:
-        path_or_url: A file; or, where there is none of that name, an http(s) URL or a name in `published.PUBLISHED`.
+        path_or_url: A file, see `contents.read_networks`; or, where there is none of that name, an http(s) URL or a
+            name in `published.PUBLISHED`.
         cache_dir: Where downloads are kept.
 
     Returns:
@@ -69,9 +71,14 @@ def load_pickle(path_or_url, cache_dir="cache"):
 
 def _build(path, pickled):
     """Our network for a PickledNetwork."""
-    function, variables = pickled.function, pickled.variables
+    function = pickled.function
     try:
-        family, cls = official_function(function, pickled.arguments, pickled.version)
+        pickled = in_our_words(pickled)
+        variables = pickled.variables
+    except ValueError as error:
+        raise _inconsistent(path, function, error) from None
+    try:
+        family, cls = official_function(pickled.function, pickled.arguments, pickled.version)
     except ValueError:
         raise ValueError(
             f"{path} cannot be used: it holds a network {function}, which this project does not build."
@@ -87,10 +94,22 @@ def _build(path, pickled):
         network = cls(**arguments, name=name)
         load_variables(network, variables)
     except ValueError as error:
-        raise ValueError(
-            f"{path} cannot be used: it holds a network {function} that is inconsistent. {error}"
-        ) from None
+        raise _inconsistent(path, function, error) from None
+    if not pickled.average_known:
+        network.w_average.assign(_measured_average(network))
     return network
+
+
+def _measured_average(generator, samples=10_000):
+    """The mean of w over latents, the same ones every time, and over all labels."""
+    z = np.random.RandomState(0).standard_normal((samples, generator.latent_size)).astype(np.float32)
+    size = generator.label_size
+    labels = np.eye(size, dtype=np.float32)[np.arange(samples) % size] if size else None
+    return ops.mean(generator.mapping(z, labels)[:, 0], axis=0)
+
+
+def _inconsistent(path, function, error):
+    return ValueError(f"{path} cannot be used: it holds a network {function} that is inconsistent. {error}")
 
 
 def load_variables(network, arrays):

@@ -80,6 +80,13 @@ def _checked(name, value, default):
     elif name in ("blur_filter", "resample_kernel"):
         fits = value is None or (type(value) in (list, tuple) and len(value) <= _LONGEST_FILTER)
         fits = fits and all(_is_number(tap) for tap in value or ()) and (not value or sum(value) != 0)
+    elif name == "fmaps":
+        fits = value is None or (type(value) in (list, tuple) and len(value) <= _LONGEST_FILTER)
+        fits = fits and all(type(count) is int and 1 <= count <= _LARGEST_SIZE for count in value or ())
+    elif name == "conv_clamp":
+        fits = value is None or (_is_number(value) and value > 0)
+    elif name == "mbstd_group_size" and value is None:
+        fits = True
     elif type(default) in (bool, str):
         fits = type(value) is type(default)
     elif type(default) is float:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dnnlib.pickle_reader import Record, read_pickle, shown
+from dnnlib.pickle_reader import Record, shown
 
 # The original's classes of networks, new and old, and of dicts among their arguments.
 NETWORK_CLASSES = ("dnnlib.tflib.network.Network", "tfutil.Network")
 DICT_CLASSES = ("dnnlib.EasyDict", "dnnlib.util.EasyDict")
 
-# State versions: Progressive GAN's without components, StyleGAN's, StyleGAN2's.
-VERSIONS = (2, 3, 4)
+# State versions: Progressive GAN's without components, StyleGAN's, StyleGAN2's, StyleGAN2-ADA's.
+VERSIONS = (2, 3, 4, 5)
 
 # The parts of a generator, and what their variables' names begin with there, as do the functions that build them.
 COMPONENTS = {"mapping": "G_mapping", "synthesis": "G_synthesis"}
@@ -21,7 +21,7 @@ COMPONENTS = {"mapping": "G_mapping", "synthesis": "G_synthesis"}
 
 @dataclasses.dataclass(frozen=True)
 class PickledNetwork:
-    """A network as a pickle describes it.
+    """A network as a file describes it; of PyTorch's files, in the words of StyleGAN2-ADA for TensorFlow.
 
     Attributes:
         name: "G", "D", "Gs".
@@ -29,7 +29,8 @@ class PickledNetwork:
         arguments: The keyword arguments of that function, a dict.
         variables: {official name: array}, those of its components as "G_mapping/..." and "G_synthesis/...".
         components: {"mapping", "synthesis": the function that builds it}.
-        version: State version.
+        version: State version, which tells functions of one name apart.
+        average_known: Whether the average of w is in the file; it is 0 here where it is not.
     """
 
     name: str
@@ -38,29 +39,34 @@ class PickledNetwork:
     variables: dict
     components: dict
     version: int
+    average_known: bool = True
 
 
-def read_networks(path):
-    """The PickledNetworks in a pickle of the original's: a tuple, (G, D, Gs) as a rule, or a single one.
+class Unusable(ValueError):
+    """What is wrong with a file, as the rest of a sentence."""
+
+
+def networks_in(content, path):
+    """The PickledNetworks in what was read from a pickle of TensorFlow's networks, a tuple or a single one.
 
     The source text that comes with every network is not looked at.
 
     Raises:
-        ValueError: The file is damaged or holds anything but such networks.
-        OSError: It cannot be read.
+        Unusable: It is anything but such networks.
     """
-    content = read_pickle(path, NETWORK_CLASSES, DICT_CLASSES)
-    try:
-        records = content if type(content) in (list, tuple) else [content]
-        # As in the file, what is there twice is one network.
-        networks = {key: _network(record) for key, record in {id(record): record for record in records}.items()}
-        # A few bytes can name the same array for many variables; they would fill the memory.
-        arrays = [array for network in networks.values() for array in network.variables.values()]
-        if not networks or sum(array.nbytes for array in arrays) > Path(path).stat().st_size:
-            raise ValueError("its networks share variables" if networks else "it holds no networks")
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be used: {error}.") from None
+    records = content if type(content) in (list, tuple) else [content]
+    # As in the file, what is there twice is one network.
+    networks = {key: _network(record) for key, record in {id(record): record for record in records}.items()}
+    if not networks:
+        raise Unusable("it holds no networks")
+    check_size(path, [array for network in networks.values() for array in network.variables.values()])
     return networks[id(content)] if records is not content else tuple(networks[id(record)] for record in content)
+
+
+def check_size(path, arrays):
+    """Unusable if the arrays are larger than the file: a few bytes can name the same numbers again and again."""
+    if sum(array.nbytes for array in arrays) > Path(path).stat().st_size:
+        raise Unusable("its networks share variables")
 
 
 def _network(record):
@@ -69,9 +75,9 @@ def _network(record):
     for key, component in _components(state).items():
         components[key], inside = _function_and_state(component)
         if key not in COMPONENTS or not components[key].startswith(COMPONENTS[key]):
-            raise ValueError(f"{function} in it has a component {shown(key)} built by {components[key]}")
+            raise Unusable(f"{function} in it has a component {shown(key)} built by {components[key]}")
         if _components(inside):
-            raise ValueError(f"the component {key} in it has components itself")
+            raise Unusable(f"the component {key} in it has components itself")
         variables |= {f"{COMPONENTS[key]}/{name}": array for name, array in _variables(inside).items()}
     name, arguments = _field(state, "name", str), _field(state, "static_kwargs", dict)
     return PickledNetwork(name, function, arguments, variables, components, state["version"])
@@ -80,14 +86,14 @@ def _network(record):
 def _function_and_state(record):
     """The name of the function that builds a network, without its module, and the network's state."""
     if type(record) is not Record or record.name not in NETWORK_CLASSES:
-        raise ValueError("it holds something else than networks")
+        raise Unusable("it holds something else than networks")
     state = record.state
     version = _field(state, "version", int)
     if version not in VERSIONS:
-        raise ValueError(f"it has state version {shown(version)}; versions {VERSIONS[0]} to {VERSIONS[-1]} are known")
+        raise Unusable(f"it has state version {shown(version)}; versions {VERSIONS[0]} to {VERSIONS[-1]} are known")
     function = _field(state, "build_func_name", str).split(".")[-1]
     if not re.fullmatch(r"\w{1,100}", function, re.ASCII):
-        raise ValueError(f"a network in it is built by {shown(function)}")
+        raise Unusable(f"a network in it is built by {shown(function)}")
     return function, state
 
 
@@ -100,11 +106,11 @@ def _variables(state):
     variables = {}
     for pair in _field(state, "variables", list):
         if type(pair) not in (list, tuple) or len(pair) != 2 or not isinstance(pair[1], np.ndarray | np.generic):
-            raise ValueError("a variable in it is no pair of name and array")
+            raise Unusable("a variable in it is no pair of name and array")
         name, array = pair
         name = name if type(name) is str else ""
         if not re.fullmatch(r"[\w/]{1,100}", name, re.ASCII) or name in variables:
-            raise ValueError(f"a variable in it has no proper name of its own ({shown(name)})")
+            raise Unusable(f"a variable in it has no proper name of its own ({shown(name)})")
         variables[name] = array
     return variables
 
@@ -113,5 +119,5 @@ def _field(state, name, kind):
     """A part of a network's state, if it is there and of this type."""
     value = state.get(name)
     if type(value) is not kind:
-        raise ValueError(f"a network in it has no {name}, or none of type {kind.__name__}")
+        raise Unusable(f"a network in it has no {name}, or none of type {kind.__name__}")
     return value

@@ -1,4 +1,4 @@
-"""The networks that NVIDIA published with the paper, and pickles at any other URL: downloaded once, licence first."""
+"""The networks that NVIDIA published with its papers, and files at any other URL: downloaded once, licence first."""
 
 import dataclasses
 import hashlib
@@ -10,7 +10,10 @@ import click
 
 from dnnlib.download import RemoteFile, find, obtain
 
-_LICENCE = "CC BY-NC 4.0, not for commercial use (https://creativecommons.org/licenses/by-nc/4.0/)"
+_CC_BY_NC = "CC BY-NC 4.0, not for commercial use (https://creativecommons.org/licenses/by-nc/4.0/)"
+_NVIDIA_NC = "NVIDIA Source Code License, not for commercial use (https://nvlabs.github.io/{}/license.html)"
+
+_NVIDIA = "https://nvlabs-fi-cdn.nvidia.com"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +26,8 @@ class PublishedNetwork:
         dataset: What it was trained on.
         resolution: Side of its images.
         rows: The first row of the picture and the one after its last, where images are padded above and below.
+        family: What kind of network it is.
+        licence: What one may do with it.
     """
 
     file: str
@@ -30,11 +35,14 @@ class PublishedNetwork:
     dataset: str
     resolution: int
     rows: tuple[int, int] | None = None
+    family: str = "StyleGAN"
+    licence: str = _CC_BY_NC
 
     @property
     def description(self):
         """What it is, and what one may do with it."""
-        return f"NVIDIA Corporation's StyleGAN of {self.dataset}, {self.resolution} pixels wide; licence: {_LICENCE}"
+        what = f"{self.family} of {self.dataset}, {self.resolution} pixels wide"
+        return f"NVIDIA Corporation's {what}; licence: {self.licence}"
 
 
 def _drive(file):
@@ -42,8 +50,26 @@ def _drive(file):
     return f"https://drive.usercontent.google.com/download?id={file}&export=download&confirm=t"
 
 
+def _stylegan2(name, config, dataset, resolution, rows=None):
+    """One of StyleGAN2's networks."""
+    file = f"stylegan2-{name}-config-{config}.pkl"
+    licence = _NVIDIA_NC.format("stylegan2")
+    return PublishedNetwork(
+        file, f"{_NVIDIA}/stylegan2/networks/{file}", dataset, resolution, rows, f"StyleGAN2 ({config})", licence
+    )
+
+
+def _ada(name, dataset, resolution):
+    """One of the networks of stylegan2-ada-pytorch."""
+    url = f"{_NVIDIA}/stylegan2-ada-pytorch/pretrained/{name}.pkl"
+    licence = _NVIDIA_NC.format("stylegan2-ada-pytorch")
+    return PublishedNetwork(
+        f"stylegan2-ada-pytorch-{name}.pkl", url, dataset, resolution, family="StyleGAN2-ADA", licence=licence
+    )
+
+
 # Without sizes and hashes, which we do not know: these files could not be downloaded where this was written. What makes
-# it safe to open them, or any other pickle, is that stylegan_tf/files/official.py reads data only.
+# it safe to open them, or any other file, is that stylegan_tf/files/contents.py reads data only.
 PUBLISHED = {
     "ffhq-1024": PublishedNetwork(
         "karras2019stylegan-ffhq-1024x1024.pkl", _drive("1MEGjdvVpUsu1jB4zrXZN7Y4kBBOzizDQ"), "FFHQ", 1024
@@ -60,6 +86,19 @@ PUBLISHED = {
     "cats-256": PublishedNetwork(
         "karras2019stylegan-cats-256x256.pkl", _drive("1MQywl0FNt6lHu8E_EUqnRbviagS7fbiJ"), "LSUN Cat", 256
     ),
+    # StyleGAN2: rows A to F of its Table 1, and A and F of other data sets.
+    **{f"ffhq-config-{config}": _stylegan2("ffhq", config, "FFHQ", 1024) for config in "abcdef"},
+    **{f"car-config-{config}": _stylegan2("car", config, "LSUN Car", 512, (64, 448)) for config in "abcdef"},
+    **{f"cat-config-{config}": _stylegan2("cat", config, "LSUN Cat", 256) for config in "af"},
+    **{f"church-config-{config}": _stylegan2("church", config, "LSUN Church", 256) for config in "af"},
+    **{f"horse-config-{config}": _stylegan2("horse", config, "LSUN Horse", 256) for config in "af"},
+    "ada-ffhq": _ada("ffhq", "FFHQ", 1024),
+    "ada-metfaces": _ada("metfaces", "MetFaces", 1024),
+    "ada-afhqcat": _ada("afhqcat", "AFHQ Cat", 512),
+    "ada-afhqdog": _ada("afhqdog", "AFHQ Dog", 512),
+    "ada-afhqwild": _ada("afhqwild", "AFHQ Wild", 512),
+    "ada-brecahad": _ada("brecahad", "BreCaHAD", 512),
+    "ada-cifar10": _ada("cifar10", "CIFAR-10, by class", 32),
 }
 
 
@@ -69,10 +108,10 @@ def is_published(source):
 
 
 def obtain_network(name_or_url, cache_dir="cache"):
-    """Returns the Path of a published pickle in CACHE_DIR/networks; downloads it, its licence shown first, if need be.
+    """Returns the Path of a published file in CACHE_DIR/networks; downloads it, its licence shown first, if need be.
 
     Args:
-        name_or_url: A name in PUBLISHED, or the http(s) URL of any pickle.
+        name_or_url: A name in PUBLISHED, or the http(s) URL of any .pkl or .pt file.
         cache_dir: Folder of downloads.
 
     Raises:
@@ -95,5 +134,6 @@ def obtain_network(name_or_url, cache_dir="cache"):
 
 def _file_name(url):
     """A name for the file at a URL, other than that of a file of the same name elsewhere."""
-    stem = re.sub(r"[^\w-]+", "_", Path(urlsplit(url).path).stem)[:80] or "network"
-    return f"{stem}-{hashlib.sha256(url.encode()).hexdigest()[:8]}.pkl"
+    path = Path(urlsplit(url).path)
+    stem = re.sub(r"[^\w-]+", "_", path.stem)[:80] or "network"
+    return f"{stem}-{hashlib.sha256(url.encode()).hexdigest()[:8]}{'.pt' if path.suffix == '.pt' else '.pkl'}"

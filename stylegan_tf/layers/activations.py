@@ -41,6 +41,11 @@ SCALED_ACTIVATIONS = {
 }
 
 
+def clamped(x, limit):
+    """x, cut off at +-limit; None for `limit` leaves it as it is. It keeps half precision from overflowing."""
+    return x if limit is None else ops.clip(x, -limit, limit)
+
+
 def scaled_activation(nonlinearity, gain=1.0):
     """A nonlinearity of StyleGAN2's as (gain of its input, function), which together scale its output.
 

@@ -13,7 +13,7 @@ class MinibatchStdDev(FullPrecision, keras.layers.Layer):
     The members of a group are strided: with M groups, image i belongs to group i mod M.
 
     Args:
-        group_size: Images in a group; a smaller minibatch is one group.
+        group_size: Images in a group; a smaller minibatch is one group, and with None, any is.
         num_features: Feature maps to append; each is the average over its share of the channels.
 
     Call arguments:
@@ -34,13 +34,13 @@ class MinibatchStdDev(FullPrecision, keras.layers.Layer):
     def call(self, x):
         batch, (height, width, channels) = ops.shape(x)[0], x.shape[1:]
         if isinstance(batch, int):
-            group = min(self.group_size, batch)
+            group = batch if self.group_size is None else min(self.group_size, batch)
             if batch % group:
                 raise ValueError(
                     f"The minibatch must be a multiple of the group size {group}; received {batch} images."
                 )
         else:
-            group = ops.minimum(self.group_size, batch)
+            group = batch if self.group_size is None else ops.minimum(self.group_size, batch)
         split = (group, -1, height, width, self.num_features, channels // self.num_features)
         groups = ops.reshape(x, split)
         groups = groups - ops.mean(groups, axis=0, keepdims=True)

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from stylegan_tf.layers.activations import clamped
 from stylegan_tf.layers.equalized import EqualizedDense, EqualizedLayer
 from stylegan_tf.layers.full_precision import FullPrecision
 from stylegan_tf.layers.resample import enlarge_filtered, fir_kernel, shrink_filtered, upfirdn
@@ -116,6 +117,7 @@ class ModulatedConv2D(FullPrecision, FilteredConv2D):
         gain: Of the weights; where they are normalised, of the normalised ones.
         lrmul, use_wscale, use_bias, gain_on_bias: See `EqualizedLayer`.
         epsilon: Added to the sum of squares.
+        clamp: Largest magnitude of the output, None for any.
 
     Call arguments:
         x: Features, [N, H, W, C].
@@ -128,10 +130,11 @@ class ModulatedConv2D(FullPrecision, FilteredConv2D):
         Karras et al., 2019 (StyleGAN2), section 2.2, equations 1 and 3.
     """
 
-    def __init__(self, filters, kernel_size, demodulate=True, epsilon=1e-8, **kwargs):
+    def __init__(self, filters, kernel_size, demodulate=True, epsilon=1e-8, clamp=None, **kwargs):
         super().__init__(filters, kernel_size, **kwargs)
         self.demodulate = demodulate
         self.epsilon = epsilon
+        self.clamp = clamp
 
     def build(self, x_shape, w_shape):
         super().build(x_shape)
@@ -141,19 +144,25 @@ class ModulatedConv2D(FullPrecision, FilteredConv2D):
     def call(self, x, w):
         style = self.style(w) + 1.0
         kernel = self.kernel * self.coefficient
-        x = self.convolve(x * style[:, None, None, :], kernel)
+        x = self.convolve(x * by_map(style), kernel)
         x = ops.cast(x, self.variable_dtype)
         if self.demodulate:
             # The gain in the kernel is not a part of the norm.
             energy = ops.sum(ops.square(kernel / self.gain), axis=(0, 1))
-            x = x * ops.rsqrt(ops.matmul(ops.square(style), energy) + self.epsilon)[:, None, None, :]
-        return self.add_bias(x)
+            x = x * by_map(ops.rsqrt(ops.matmul(ops.square(style), energy) + self.epsilon))
+        return clamped(self.add_bias(x), self.clamp)
 
     def compute_output_shape(self, x_shape, w_shape=None):
         return super().compute_output_shape(x_shape)
 
     def get_config(self):
-        return {**super().get_config(), "demodulate": self.demodulate, "epsilon": self.epsilon}
+        own = {"demodulate": self.demodulate, "epsilon": self.epsilon, "clamp": self.clamp}
+        return {**super().get_config(), **own}
+
+
+def by_map(factors):
+    """Factors of the feature maps, [N, C], as [N, 1, 1, C]."""
+    return ops.reshape(factors, (-1, 1, 1, factors.shape[-1]))
 
 
 def checked_taps(taps):

@@ -9,6 +9,11 @@ from stylegan_tf.networks.generator import Generator
 from stylegan_tf.networks.mapping import MappingNetwork
 from stylegan_tf.networks.progan import ProGANDiscriminator, ProGANGenerator
 from stylegan_tf.networks.stylegan2 import StyleGAN2Generator, StyleGAN2GrowingGenerator, StyleGAN2Mapping
+from stylegan_tf.networks.stylegan2_ada import (
+    StyleGAN2ADADiscriminator,
+    StyleGAN2ADAGenerator,
+    StyleGAN2ADAMapping,
+)
 from stylegan_tf.networks.stylegan2_discriminator import StyleGAN2Discriminator, StyleGAN2GrowingDiscriminator
 from stylegan_tf.networks.stylegan2_synthesis import StyleGAN2GrowingSynthesis, StyleGAN2Synthesis
 from stylegan_tf.networks.synthesis import SynthesisNetwork
@@ -85,6 +90,20 @@ FAMILIES = {
         stylegan2_names.count_weights,
         version=4,
     ),
+    # StyleGAN2 with StyleGAN2-ADA's labels; what has none is StyleGAN2's.
+    "stylegan2-ada": Family(
+        StyleGAN2ADAGenerator,
+        StyleGAN2ADADiscriminator,
+        {
+            "G_main": StyleGAN2ADAGenerator,
+            "G_mapping": StyleGAN2ADAMapping,
+            "G_synthesis": StyleGAN2Synthesis,
+            "D_main": StyleGAN2ADADiscriminator,
+        },
+        stylegan2_names.stylegan2_ada,
+        stylegan2_names.count_weights,
+        version=5,
+    ),
 }
 
 
@@ -95,6 +114,20 @@ def family_of(network):
         if cls in (family.generator, family.discriminator, *family.functions.values()):
             return family
     raise ValueError(f"A {cls.__name__} belongs to no family of networks; there are {', '.join(FAMILIES)}.")
+
+
+def usual_truncation(of):
+    """The truncation that is usual for each family, in words: "0.7; 0.5 for stylegan2".
+
+    Args:
+        of: "psi", its strength, or "cutoff", the number of layers.
+    """
+    families = {}
+    for name, family in FAMILIES.items():
+        usual = getattr(family.generator, f"usual_{of}")
+        families.setdefault("all" if usual is None else f"{usual:g}", []).append(name)
+    first, *others = families
+    return "; ".join([first, *(f"{value} for {', '.join(families[value])}" for value in others)])
 
 
 def official_function(name, arguments=None, version=None):

@@ -18,16 +18,34 @@ class BaseGenerator(Network):
         latent_size, label_size: Lengths of z and of a label; a label_size of 0 is without conditioning.
         grows: Whether it can be grown, as a `GrowingGenerator`.
         growth: (resolution, fade) of its newest block; None once it is grown.
+        usual_psi, usual_cutoff: Truncation where nobody says otherwise, that of its paper's pictures; see `truncate`.
+        figures: Name of the set in `pictures.paper_figures` that shows what its paper shows; None for that of its data.
+        label_columns: ((name, images), ...) of the columns of its labels: what they are called, and in how many images
+            of the data set that it was trained on they are not 0. None where that is not known.
     """
 
     grows = False
     growth = None
+    usual_psi, usual_cutoff = 0.7, 8
+    figures = None
+    label_columns = None
 
     def build(self, z_shape):
         # Running average of w over training, the centre of the truncation trick; the trainer updates it.
         self.w_average = self.add_weight(
             name="w_average", shape=(self.dlatent_size,), initializer="zeros", trainable=False
         )
+
+    def get_config(self):
+        columns = {} if self.label_columns is None else {"label_columns": self.label_columns}
+        return super().get_config() | columns
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        network = cls(**{keyword: value for keyword, value in config.items() if keyword != "label_columns"})
+        if config.get("label_columns") is not None:
+            network.label_columns = tuple((name, images) for name, images in config["label_columns"])
+        return network
 
     @property
     def resolution(self):
@@ -55,6 +73,11 @@ class BaseGenerator(Network):
         return self.num_layers > 1
 
     @property
+    def truncated_layers(self):
+        """Number of layers that its usual truncation acts on."""
+        return self.num_layers if self.usual_cutoff is None else self.usual_cutoff
+
+    @property
     def noise_shapes(self):
         """Shapes of the noise images, [1, R, R, 1], a list; empty without noise."""
         return self.synthesis.noise_shapes
@@ -68,7 +91,7 @@ class BaseGenerator(Network):
         """Number of layers, the first ones, that images of this side take styles from."""
         return self.synthesis.layers_at(resolution)
 
-    def truncate(self, w, psi=0.7, cutoff=8):
+    def truncate(self, w, psi=usual_psi, cutoff=usual_cutoff):
         """Pulls w towards its average: w_average + psi (w - w_average), in the layers before `cutoff`.
 
         Args:
@@ -105,7 +128,7 @@ class BaseGenerator(Network):
         """
         return ops.where((ops.arange(self.num_layers) < cutoff)[None, :, None], w, w2)
 
-    def call(self, z, labels=None, truncation_psi=0.7, truncation_cutoff=8, noise=None):
+    def call(self, z, labels=None, truncation_psi=usual_psi, truncation_cutoff=usual_cutoff, noise=None):
         return self.synthesis(self.truncate(self.mapping(z, labels), truncation_psi, truncation_cutoff), noise=noise)
 
 
@@ -124,7 +147,16 @@ class GrowingGenerator(BaseGenerator):
         self.synthesis.growth = growth
         self.arguments["growth"] = self.synthesis.growth
 
-    def call(self, z, labels=None, truncation_psi=0.7, truncation_cutoff=8, noise=None, resolution=None, fade=None):
+    def call(
+        self,
+        z,
+        labels=None,
+        truncation_psi=BaseGenerator.usual_psi,
+        truncation_cutoff=BaseGenerator.usual_cutoff,
+        noise=None,
+        resolution=None,
+        fade=None,
+    ):
         w = self.truncate(self.mapping(z, labels), truncation_psi, truncation_cutoff)
         return self.synthesis(w, noise=noise, resolution=resolution, fade=fade)
 
@@ -138,9 +170,12 @@ class BaseSynthesis(Network):
 
     Attributes:
         resolution, num_channels, dlatent_size, num_layers, noise_shapes, noise_images: See `BaseGenerator`.
+        sums_resolutions: Whether the image is the sum of what each resolution adds; `added_images(w, noise)` returns
+            that, {side: float [N, side, side, num_channels]} from 4 up, before it is enlarged.
     """
 
     growth = None
+    sums_resolutions = False
 
     def layers_at(self, resolution):
         """Number of layers, the first ones, that images of this side take styles from."""
@@ -155,7 +190,8 @@ class BaseDiscriminator(Network):
 
     Attributes:
         label_size: Length of a label.
-        mbstd_group_size: Images in a group of the minibatch standard deviation, which a minibatch must divide into.
+        mbstd_group_size: Images in a group of the minibatch standard deviation, which a minibatch must divide into;
+            infinite where the whole minibatch is one.
         layers_from_image: Its layers with weights, a list of lists, in the order in which an image passes them.
         grows: Whether it takes `fade`.
     """

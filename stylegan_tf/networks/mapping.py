@@ -57,7 +57,7 @@ class MappingNetwork(Network):
         self.dlatent_broadcast = dlatent_broadcast
         gain, self.activation = self.nonlinearity(mapping_nonlinearity)
         dtype = self.dtype_policy
-        self.embedding = LabelEmbedding(latent_size, dtype=dtype, name="embedding") if label_size else None
+        self.embedding = self.label_layer(dtype=dtype, name="embedding") if label_size else None
         self.normalize = PixelNorm(dtype=dtype, name="normalize") if normalize_latents else None
         self.dense = [
             EqualizedDense(
@@ -71,8 +71,17 @@ class MappingNetwork(Network):
             )
             for i in range(mapping_layers)
         ]
-        self.input_size = latent_size * 2 if label_size else latent_size
+        self.input_size = latent_size + self.embedding.units if label_size else latent_size
         self.build((None, latent_size))
+
+    def label_layer(self, **options):
+        """What makes a vector of a label."""
+        return LabelEmbedding(self.arguments["latent_size"], **options)
+
+    def inputs(self, z, labels):
+        """What goes into the first dense layer, [N, input_size]."""
+        x = z if labels is None else ops.concatenate([z, self.embedding(labels)], axis=-1)
+        return self.normalize(x) if self.normalize else x
 
     def nonlinearity(self, name):
         """(gain of the layers, function) for the keyword `mapping_nonlinearity`."""
@@ -89,9 +98,7 @@ class MappingNetwork(Network):
 
     def call(self, z, labels=None):
         labels = checked_labels(labels, self.label_size, "MappingNetwork")
-        w = z if labels is None else ops.concatenate([z, self.embedding(labels)], axis=-1)
-        if self.normalize:
-            w = self.normalize(w)
+        w = self.inputs(z, labels)
         for dense in self.dense:
             w = self.activation(dense(w))
         if self.dlatent_broadcast is not None:

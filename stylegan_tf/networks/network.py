@@ -94,6 +94,33 @@ def feature_maps(stage, fmap_base, fmap_decay, fmap_max):
     return min(int(fmap_base / 2.0 ** (stage * fmap_decay)), fmap_max)
 
 
+def feature_maps_by_stage(resolution, fmap_base, fmap_decay, fmap_max, fmaps=None):
+    """[`feature_maps`] of every stage of a network of this resolution; or `fmaps` itself, which must be as many."""
+    stages = log2_resolution(resolution)
+    if fmaps is None:
+        return [feature_maps(stage, fmap_base, fmap_decay, fmap_max) for stage in range(stages)]
+    if len(fmaps) != stages:
+        raise ValueError(f"fmaps must have {stages} numbers at resolution {resolution}; received {len(fmaps)}.")
+    return list(fmaps)
+
+
+def dtype_by_resolution(policy, resolution, num_half_res):
+    """A function from a side to the dtype policy of its layers, under a policy of the whole network.
+
+    Args:
+        policy: Keras dtype policy.
+        resolution: Full side of the images.
+        num_half_res: How many of the highest resolutions, but 4x4, a mixed policy holds for; None for all, and 4x4.
+            The others compute in the dtype of the variables.
+    """
+    if num_half_res is None:
+        return lambda res: policy
+    if num_half_res < 0:
+        raise ValueError(f"num_half_res must be None, 0 or more; received {num_half_res}.")
+    lowest = max(2 * resolution // 2**num_half_res, 8)
+    return lambda res: policy if res >= lowest else keras.DTypePolicy(policy.variable_dtype)
+
+
 def is_fused(fused_scale, resolution):
     """Whether the reference fuses a resampling convolution with this larger side; "auto" means from 128 up."""
     if fused_scale not in (True, False, "auto"):

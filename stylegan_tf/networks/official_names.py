@@ -6,7 +6,7 @@ from typing import NamedTuple
 from stylegan_tf.networks.discriminator import Discriminator
 from stylegan_tf.networks.generator import Generator
 from stylegan_tf.networks.mapping import MappingNetwork
-from stylegan_tf.networks.network import feature_maps, log2_resolution
+from stylegan_tf.networks.network import feature_maps_by_stage
 from stylegan_tf.networks.progan import ProGANGenerator
 from stylegan_tf.networks.synthesis import SynthesisNetwork
 
@@ -124,9 +124,9 @@ def count_mapping(arguments):
 
 def feature_maps_of_stages(arguments):
     """Feature maps of every stage from 0 on; resolution 2^r is stage r - 1. ValueError where there are none."""
-    growth = [arguments[name] for name in ("fmap_base", "fmap_decay", "fmap_max")]
+    growth = [arguments[name] for name in ("resolution", "fmap_base", "fmap_decay", "fmap_max")]
     try:
-        maps = [feature_maps(stage, *growth) for stage in range(log2_resolution(arguments["resolution"]))]
+        maps = feature_maps_by_stage(*growth, arguments.get("fmaps"))
     except (OverflowError, ZeroDivisionError):
         maps = [0]
     if min(maps) < 1:

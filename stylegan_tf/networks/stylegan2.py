@@ -47,7 +47,8 @@ class StyleGAN2Generator(StyleBasedGenerator):
         label_size: Length of a label, 0 without conditioning.
         latent_size, dlatent_size: Length of z and of w.
         mapping_layers, mapping_fmaps, mapping_lrmul, mapping_nonlinearity, normalize_latents: See `StyleGAN2Mapping`.
-        fmap_base, fmap_decay, fmap_max, architecture, nonlinearity, resample_kernel: See `StyleGAN2Synthesis`.
+        fmap_base, fmap_decay, fmap_max, architecture, nonlinearity, resample_kernel, conv_clamp, fmaps,
+            num_half_res: See `StyleGAN2Synthesis`.
 
     Call arguments:
         z: float [N, latent_size], standard normal.
@@ -71,12 +72,14 @@ class StyleGAN2Generator(StyleBasedGenerator):
 
     meaning = ("mapping_lrmul",)
     synthesis_class, mapping_class = StyleGAN2Synthesis, StyleGAN2Mapping
+    usual_psi, usual_cutoff = 0.5, None
+    figures = "stylegan2"
 
-    def truncate(self, w, psi=0.5, cutoff=None):
+    def truncate(self, w, psi=usual_psi, cutoff=usual_cutoff):
         """`BaseGenerator.truncate`, but that a `cutoff` of None means all layers; None for `psi` switches it off."""
         return super().truncate(w, psi, self.num_layers if cutoff is None else cutoff)
 
-    def call(self, z, labels=None, truncation_psi=0.5, truncation_cutoff=None, noise=None):
+    def call(self, z, labels=None, truncation_psi=usual_psi, truncation_cutoff=usual_cutoff, noise=None):
         return super().call(z, labels, truncation_psi, truncation_cutoff, noise)
 
 
@@ -104,5 +107,14 @@ class StyleGAN2GrowingGenerator(StyleGAN2Generator, GrowingGenerator):
 
     synthesis_class = StyleGAN2GrowingSynthesis
 
-    def call(self, z, labels=None, truncation_psi=0.5, truncation_cutoff=None, noise=None, resolution=None, fade=None):
+    def call(
+        self,
+        z,
+        labels=None,
+        truncation_psi=StyleGAN2Generator.usual_psi,
+        truncation_cutoff=StyleGAN2Generator.usual_cutoff,
+        noise=None,
+        resolution=None,
+        fade=None,
+    ):
         return GrowingGenerator.call(self, z, labels, truncation_psi, truncation_cutoff, noise, resolution, fade)

@@ -6,11 +6,11 @@ import keras
 from keras import ops
 
 from stylegan_tf.layers import EqualizedDense, FilteredConv2D, MinibatchStdDev, downsample, shrink_filtered
-from stylegan_tf.layers.activations import scaled_activation
+from stylegan_tf.layers.activations import clamped, scaled_activation
 from stylegan_tf.layers.modulated import checked_taps
 from stylegan_tf.networks.growing import is_fading
 from stylegan_tf.networks.interface import BaseDiscriminator
-from stylegan_tf.networks.network import checked_labels, feature_maps, log2_resolution
+from stylegan_tf.networks.network import checked_labels, dtype_by_resolution, feature_maps_by_stage, log2_resolution
 from stylegan_tf.networks.stylegan2_synthesis import checked_architecture
 
 
@@ -27,9 +27,12 @@ class StyleGAN2Discriminator(BaseDiscriminator):
         architecture: "resnet": residual blocks; "skip": every block also sees the image at its own resolution; "orig":
             neither.
         nonlinearity: "lrelu", or another of `SCALED_ACTIVATIONS`.
-        mbstd_group_size: Group of the minibatch standard deviation; off when 1 or less.
+        mbstd_group_size: Group of the minibatch standard deviation, None for the whole minibatch; off when 1 or less.
         mbstd_num_features: Feature maps it appends.
         resample_kernel: Taps of the low-pass filter that goes with changes of resolution; None for (1, 1), the box.
+        conv_clamp: Largest magnitude of what a convolution's nonlinearity returns; None for any.
+        clamp_smallest_rgb: Whether `conv_clamp` also holds for the fromRGB at 4x4, which only "skip" has.
+        fmaps, num_half_res: See `StyleGAN2Synthesis`.
 
     Call arguments:
         images: float [N, resolution, resolution, num_channels] in [-1, 1].
@@ -55,13 +58,17 @@ class StyleGAN2Discriminator(BaseDiscriminator):
         mbstd_group_size=4,
         mbstd_num_features=1,
         resample_kernel=(1, 3, 3, 1),
+        conv_clamp=None,
+        clamp_smallest_rgb=True,
+        fmaps=None,
+        num_half_res=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.resolution = resolution
         self.num_channels = num_channels
         self.label_size = label_size
-        self.mbstd_group_size = mbstd_group_size
+        self.mbstd_group_size = math.inf if mbstd_group_size is None else mbstd_group_size
         self.architecture = checked_architecture(architecture)
         self.resample_kernel = checked_taps(resample_kernel)
         self.resolutions = [2**r for r in range(log2_resolution(resolution), 1, -1)]
@@ -69,48 +76,56 @@ class StyleGAN2Discriminator(BaseDiscriminator):
         # The second convolution of a residual block has the factor that keeps the variance of the sum that of one.
         half = math.sqrt(0.5) if architecture == "resnet" else 1.0
         second_gain, self.second_activation = scaled_activation(nonlinearity, half)
-        dtype = self.dtype_policy
+        self.conv_clamp, self.clamp_smallest_rgb = conv_clamp, clamp_smallest_rgb
+        self.second_clamp = None if conv_clamp is None else conv_clamp * half
+        dtype_at = dtype_by_resolution(self.dtype_policy, resolution, num_half_res)
+        maps = feature_maps_by_stage(resolution, fmap_base, fmap_decay, fmap_max, fmaps)
 
-        def fmaps(res, below=1):
-            return feature_maps(log2_resolution(res) - below, fmap_base, fmap_decay, fmap_max)
+        def maps_at(res, below=1):
+            return maps[log2_resolution(res) - below]
 
-        def convolution(filters, name, **options):
-            options = {"gain": gain, "gain_on_bias": True, "kernel_size": 3, **options}
-            return FilteredConv2D(filters, resample_kernel=resample_kernel, dtype=dtype, name=name, **options)
+        def convolution(res, filters, name, **options):
+            options = {"gain": gain, "gain_on_bias": True, "kernel_size": 3, "dtype": dtype_at(res), **options}
+            return FilteredConv2D(filters, resample_kernel=resample_kernel, name=f"{res}x{res}_{name}", **options)
 
         def dense(units, name, **options):
-            options = {"gain": gain, "gain_on_bias": True, **options}
-            return EqualizedDense(units, dtype=dtype, name=name, **options)
+            options = {"gain": gain, "gain_on_bias": True, "dtype": dtype_at(4), **options}
+            return EqualizedDense(units, name=f"4x4_{name}", **options)
 
         self.from_rgb = [
-            convolution(fmaps(res), f"{res}x{res}_from_rgb", kernel_size=1)
+            convolution(res, maps_at(res), "from_rgb", kernel_size=1)
             for res in (self.resolutions if architecture == "skip" else [resolution])
         ]
         self.blocks = [
             [
-                convolution(fmaps(res), f"{res}x{res}_first"),
-                convolution(fmaps(res, below=2), f"{res}x{res}_second", resample="down", gain=second_gain),
+                convolution(res, maps_at(res), "first"),
+                convolution(res, maps_at(res, below=2), "second", resample="down", gain=second_gain),
             ]
             for res in self.resolutions[:-1]
         ]
         skip = dict(kernel_size=1, resample="down", gain=half, use_bias=False)
         self.skip = [
-            convolution(fmaps(res, below=2), f"{res}x{res}_skip", **skip)
+            convolution(res, maps_at(res, below=2), "skip", **skip)
             for res in (self.resolutions[:-1] if architecture == "resnet" else [])
         ]
-        if mbstd_group_size > 1 and fmaps(4) % mbstd_num_features:
+        has_stddev = mbstd_group_size is None or mbstd_group_size > 1
+        if has_stddev and maps_at(4) % mbstd_num_features:
             raise ValueError(
-                f"mbstd_num_features must divide the {fmaps(4)} feature maps at 4x4; received {mbstd_num_features}."
+                f"mbstd_num_features must divide the {maps_at(4)} feature maps at 4x4; received {mbstd_num_features}."
             )
         self.minibatch_stddev = (
-            MinibatchStdDev(mbstd_group_size, mbstd_num_features, dtype=dtype, name="minibatch_stddev")
-            if mbstd_group_size > 1
+            MinibatchStdDev(mbstd_group_size, mbstd_num_features, dtype=dtype_at(4), name="minibatch_stddev")
+            if has_stddev
             else None
         )
-        self.conv = convolution(fmaps(4), "4x4_conv")
-        self.dense = dense(fmaps(4, below=2), "4x4_dense")
-        self.output_layer = dense(max(label_size, 1), "4x4_output", gain=1.0)
+        self.conv = convolution(4, maps_at(4), "conv")
+        self.dense = dense(maps_at(4, below=2), "dense")
+        self.output_layer = dense(self.count_outputs(), "output", gain=1.0)
         self.build((None, resolution, resolution, num_channels))
+
+    def count_outputs(self):
+        """Number of outputs, of which `score` makes one."""
+        return max(self.label_size, 1)
 
     @property
     def layers_from_image(self):
@@ -141,10 +156,20 @@ class StyleGAN2Discriminator(BaseDiscriminator):
         self.dense.build((None, 16 * self.conv.filters))
         self.output_layer.build((None, self.dense.units))
 
+    def activate(self, x):
+        """The nonlinearity after a convolution."""
+        return clamped(self.activation(x), self.conv_clamp)
+
+    def rgb_features(self, images, number):
+        """What a fromRGB makes of images, of which number 0 is that of the full resolution."""
+        x = self.from_rgb[number](images)
+        smallest = number == len(self.blocks)
+        return self.activation(x) if smallest and not self.clamp_smallest_rgb else self.activate(x)
+
     def block(self, x, number):
         """Features after a block, at half the resolution of those before."""
         first, second = self.blocks[number]
-        y = self.second_activation(second(self.activation(first(x))))
+        y = clamped(self.second_activation(second(self.activate(first(x)))), self.second_clamp)
         return y + ops.cast(self.skip[number](x), y.dtype) if self.skip else y
 
     def features(self, images):
@@ -154,19 +179,19 @@ class StyleGAN2Discriminator(BaseDiscriminator):
                 f"images must be {self.resolution}x{self.resolution} with {self.num_channels} channels; received "
                 f"shape {tuple(images.shape)}."
             )
-        x = self.activation(self.from_rgb[0](images))
+        x = self.rgb_features(images, 0)
         for number in range(len(self.blocks)):
             x = self.block(x, number)
             if self.architecture == "skip":
                 images = shrink_filtered(images, self.resample_kernel)
-                x = x + self.activation(self.from_rgb[number + 1](images))
+                x = x + self.rgb_features(images, number + 1)
         return self.last_features(x)
 
     def last_features(self, x):
         """What becomes of the features at 4x4 up to the output layer, [N, units]."""
         if self.minibatch_stddev:
             x = self.minibatch_stddev(x)
-        x = self.activation(self.conv(x))
+        x = self.activate(self.conv(x))
         return self.activation(self.dense(ops.reshape(x, (-1, self.dense.kernel.shape[0]))))
 
     def call(self, images, labels=None):

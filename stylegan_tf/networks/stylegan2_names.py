@@ -11,6 +11,7 @@ from stylegan_tf.networks.official_names import (
     weight_and_bias,
 )
 from stylegan_tf.networks.stylegan2 import StyleGAN2Generator
+from stylegan_tf.networks.stylegan2_ada import StyleGAN2ADADiscriminator, StyleGAN2ADAMapping
 from stylegan_tf.networks.stylegan2_discriminator import StyleGAN2Discriminator, StyleGAN2GrowingDiscriminator
 from stylegan_tf.networks.stylegan2_synthesis import StyleGAN2GrowingSynthesis, StyleGAN2Synthesis
 
@@ -29,6 +30,29 @@ def stylegan2(network):
         **{f"G_synthesis/{name}": variable for name, variable in _synthesis(network.synthesis).items()},
         **{f"G_mapping/{name}": variable for name, variable in mapping_variables(network.mapping).items()},
     }
+
+
+def stylegan2_ada(network):
+    """{official name: Variable} of one of StyleGAN2-ADA's networks."""
+    if isinstance(network, StyleGAN2ADAMapping):
+        return _labelled_mapping(network)
+    if isinstance(network, StyleGAN2Synthesis):
+        return _synthesis(network)
+    if isinstance(network, StyleGAN2ADADiscriminator):
+        mapping = _labelled_mapping(network.mapping, "Mapping") if network.mapping else {}
+        return mapping | _discriminator(network)
+    return {
+        "dlatent_avg": Variable(network.w_average),
+        **{f"G_synthesis/{name}": variable for name, variable in _synthesis(network.synthesis).items()},
+        **{f"G_mapping/{name}": variable for name, variable in _labelled_mapping(network.mapping).items()},
+    }
+
+
+def _labelled_mapping(network, dense_name="Dense"):
+    variables = weight_and_bias("LabelEmbed", network.embedding) if network.embedding else {}
+    for i, dense in enumerate(network.dense):
+        variables |= weight_and_bias(f"{dense_name}{i}", dense)
+    return variables
 
 
 def _synthesis(network):
@@ -76,15 +100,31 @@ def _discriminator(network):
 def count_weights(network, arguments):
     """The number of weights in the kernels and matrices of a network, which are nearly all that it has."""
     if issubclass(network, MappingNetwork):
-        return count_mapping(arguments)
+        return _count_mapping(arguments)
     maps = feature_maps_of_stages(arguments)
     pairs = list(pairwise(maps[1:]))  # of a resolution, and of the next
     count = 9 * maps[1] ** 2 + sum(9 * above * (above + below) for below, above in pairs)
     if arguments.get("architecture") == "resnet":
         count += sum(above * below for below, above in pairs)
     if issubclass(network, StyleGAN2Discriminator):
-        return count + maps[0] * (16 * maps[1] + max(arguments["label_size"], 1)) + arguments["num_channels"] * maps[-1]
+        outputs = max(arguments["label_size"], 1)
+        if issubclass(network, StyleGAN2ADADiscriminator) and arguments["label_size"]:
+            outputs = arguments["mapping_fmaps"] or maps[0]
+            label = dict(latent_size=0, dlatent_size=outputs, label_fmaps=arguments["label_fmaps"] or outputs)
+            count += _count_mapping({**arguments, **label, "mapping_fmaps": arguments["mapping_width"]})
+        return count + maps[0] * (16 * maps[1] + outputs) + arguments["num_channels"] * maps[-1]
     # Styles: one for each convolution's input, and for that of one toRGB at least.
     styles = maps[1] + sum(below + above for below, above in pairs) + maps[-1]
     count += arguments["dlatent_size"] * styles + arguments["num_channels"] * maps[-1]
-    return count + (count_mapping(arguments) if issubclass(network, StyleGAN2Generator) else 0)
+    return count + (_count_mapping(arguments) if issubclass(network, StyleGAN2Generator) else 0)
+
+
+def _count_mapping(arguments):
+    """`count_weights` of a mapping network, also of StyleGAN2-ADA's, where a size may be None for that of another."""
+    if "label_fmaps" not in arguments:
+        return count_mapping(arguments)
+    latent_size, label_size, layers = (arguments[name] for name in ("latent_size", "label_size", "mapping_layers"))
+    embedded = (arguments["label_fmaps"] or latent_size) if label_size else 0
+    width = arguments["mapping_fmaps"] or arguments["dlatent_size"]
+    widths = [latent_size + embedded, *[width] * (layers - 1), arguments["dlatent_size"]] if layers else []
+    return label_size * embedded + sum(a * b for a, b in pairwise(widths))

@@ -6,12 +6,12 @@ import keras
 from keras import ops
 
 from stylegan_tf.layers import FilteredConv2D, LearnedConstant, ModulatedConv2D, NoiseInput, enlarge_filtered, upsample
-from stylegan_tf.layers.activations import scaled_activation
+from stylegan_tf.layers.activations import clamped, scaled_activation
 from stylegan_tf.layers.full_precision import FullPrecision
 from stylegan_tf.layers.modulated import checked_taps
 from stylegan_tf.networks.growing import GrowingSynthesis, is_fading
 from stylegan_tf.networks.interface import BaseSynthesis
-from stylegan_tf.networks.network import feature_maps, log2_resolution
+from stylegan_tf.networks.network import dtype_by_resolution, feature_maps_by_stage, log2_resolution
 
 ARCHITECTURES = ("orig", "skip", "resnet")
 
@@ -26,6 +26,7 @@ class ModulatedLayer(FullPrecision, keras.layers.Layer):
         resample_kernel: See `FilteredConv2D`.
         nonlinearity: One of `SCALED_ACTIVATIONS`.
         gain: Factor on the output, beside that of the nonlinearity.
+        clamp: Largest magnitude of the output before `gain`, None for any.
 
     Call arguments:
         x: Features, [N, H, W, C].
@@ -39,7 +40,16 @@ class ModulatedLayer(FullPrecision, keras.layers.Layer):
         Karras et al., 2019 (StyleGAN2), section 2.2.
     """
 
-    def __init__(self, filters, resample=None, resample_kernel=(1, 3, 3, 1), nonlinearity="lrelu", gain=1.0, **kwargs):
+    def __init__(
+        self,
+        filters,
+        resample=None,
+        resample_kernel=(1, 3, 3, 1),
+        nonlinearity="lrelu",
+        gain=1.0,
+        clamp=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.options = dict(
             filters=filters,
@@ -47,7 +57,9 @@ class ModulatedLayer(FullPrecision, keras.layers.Layer):
             resample_kernel=resample_kernel,
             nonlinearity=nonlinearity,
             gain=gain,
+            clamp=clamp,
         )
+        self.limit = None if clamp is None else clamp * gain
         dtype = self.dtype_policy
         self.input_gain, self.activation = scaled_activation(nonlinearity, gain)
         self.conv = ModulatedConv2D(
@@ -68,7 +80,7 @@ class ModulatedLayer(FullPrecision, keras.layers.Layer):
 
     def call(self, x, w, noise):
         x = self.conv(x, w)
-        return self.activation(self.noise(x, noise * self.input_gain))
+        return clamped(self.activation(self.noise(x, noise * self.input_gain)), self.limit)
 
     def compute_output_shape(self, x_shape, w_shape=None, noise_shape=None):
         return self.conv.compute_output_shape(x_shape)
@@ -93,6 +105,12 @@ class StyleGAN2Synthesis(BaseSynthesis):
             neither.
         nonlinearity: "lrelu", or another of `SCALED_ACTIVATIONS`.
         resample_kernel: Taps of the low-pass filter that goes with changes of resolution; None for (1, 1), the box.
+        conv_clamp: Largest magnitude of what a convolution's nonlinearity and a toRGB return; None for any. The
+            reference takes 256 where it computes in half precision.
+        fmaps: Feature maps of every stage, in place of what `fmap_base`, `fmap_decay` and `fmap_max` say: one number
+            that only a discriminator uses, for its dense layer, then those at 4x4, 8x8 and so on.
+        num_half_res: Of how many of the highest resolutions the convolutions follow a mixed dtype policy; None for all.
+            The reference takes 4, with a `conv_clamp` of 256.
 
     Call arguments:
         w: float [N, num_layers, dlatent_size].
@@ -117,6 +135,9 @@ class StyleGAN2Synthesis(BaseSynthesis):
         architecture="skip",
         nonlinearity="lrelu",
         resample_kernel=(1, 3, 3, 1),
+        conv_clamp=None,
+        fmaps=None,
+        num_half_res=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -128,12 +149,14 @@ class StyleGAN2Synthesis(BaseSynthesis):
         self.resolutions = [2**r for r in range(2, log2_resolution(resolution) + 1)]
         self.num_layers = 2 * len(self.resolutions)
 
-        dtype, half = self.dtype_policy, math.sqrt(0.5)
-        filtered = dict(resample_kernel=resample_kernel, dtype=dtype)
+        half = math.sqrt(0.5)
+        dtype_at = dtype_by_resolution(self.dtype_policy, resolution, num_half_res)
         self.layers_by_resolution, self.to_rgb, self.skip = [], [], []
-        for res in self.resolutions:
-            filters = feature_maps(log2_resolution(res) - 1, fmap_base, fmap_decay, fmap_max)
-            layer = dict(filters=filters, nonlinearity=nonlinearity, **filtered)
+        _, *maps = feature_maps_by_stage(resolution, fmap_base, fmap_decay, fmap_max, fmaps)
+        for res, filters in zip(self.resolutions, maps, strict=True):
+            dtype = dtype_at(res)
+            filtered = dict(resample_kernel=resample_kernel, dtype=dtype)
+            layer = dict(filters=filters, nonlinearity=nonlinearity, clamp=conv_clamp, **filtered)
             if res == 4:
                 initializer = keras.initializers.RandomNormal(stddev=1.0)
                 self.constant = LearnedConstant(filters, initializer, dtype=dtype, name="4x4_constant")
@@ -149,8 +172,8 @@ class StyleGAN2Synthesis(BaseSynthesis):
                     self.skip.append(FilteredConv2D(filters, 1, resample="up", **skip, **filtered))
             if architecture == "skip" or res == resolution:
                 # Of the convolutions, this one is in full precision: bfloat16 near 1 has steps of half a grey level.
-                rgb = dict(gain=1.0, demodulate=False, dtype=self.variable_dtype, name=f"{res}x{res}_to_rgb")
-                self.to_rgb.append(ModulatedConv2D(num_channels, 1, **rgb))
+                rgb = dict(gain=1.0, demodulate=False, clamp=conv_clamp, dtype=self.variable_dtype)
+                self.to_rgb.append(ModulatedConv2D(num_channels, 1, **rgb, name=f"{res}x{res}_to_rgb"))
         self.build((None, self.num_layers, dlatent_size))
 
     def layers_at(self, resolution):
@@ -184,21 +207,32 @@ class StyleGAN2Synthesis(BaseSynthesis):
 
     def features(self, w, noise, count):
         """Yields the features after each of the first blocks, with the style of their toRGB."""
-        x = self.constant(w)
+        x, w = self.constant(w), ops.unstack(w, self.num_layers, axis=1)
         for block, layers in enumerate(self.layers_by_resolution[:count]):
             before = x
             for i, layer in enumerate(layers, start=max(2 * block - 1, 0)):
-                x = layer(x, w[:, i], noise[i])
+                x = layer(x, w[i], noise[i])
             if self.skip and block:
                 x = x + ops.cast(self.skip[block - 1](before), x.dtype)
-            yield x, w[:, 2 * block + 1]
+            yield x, w[2 * block + 1]
+
+    def outputs(self, w, noise):
+        """The output of each toRGB, a list."""
+        features = list(self.features(w, self.noise_images if noise is None else noise, len(self.resolutions)))
+        pairs = zip(self.to_rgb, features[-len(self.to_rgb) :], strict=True)
+        return [to_rgb(x, style) for to_rgb, (x, style) in pairs]
+
+    @property
+    def sums_resolutions(self):
+        return self.architecture == "skip"
+
+    def added_images(self, w, noise=None):
+        return dict(zip(self.resolutions, self.outputs(w, noise), strict=True))
 
     def call(self, w, noise=None):
-        image = None
-        features = list(self.features(w, self.noise_images if noise is None else noise, len(self.resolutions)))
-        for to_rgb, (x, style) in zip(self.to_rgb, features[-len(self.to_rgb) :], strict=True):
-            new_image = to_rgb(x, style)
-            image = new_image if image is None else enlarge_filtered(image, self.resample_kernel) + new_image
+        image, *others = self.outputs(w, noise)
+        for added in others:
+            image = enlarge_filtered(image, self.resample_kernel) + added
         return image
 
 
@@ -234,6 +268,9 @@ class StyleGAN2GrowingSynthesis(GrowingSynthesis, StyleGAN2Synthesis):
         arguments = {name: value for name, value in self.arguments.items() if name != "growth"}
         super().__init__(**arguments, architecture="skip", **kwargs)
         self.growth = growth
+
+    # The image is that of one toRGB, or a mixture of two.
+    sums_resolutions = False
 
     def image_at(self, resolution, w, noise, fade):
         last = self.resolutions.index(resolution)

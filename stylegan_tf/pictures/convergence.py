@@ -59,16 +59,29 @@ def write_convergence(runs, path, metrics=()):
     if missing := [metric for metric in metrics if metric not in known]:
         raise ValueError(f"There is no metric {', '.join(missing)} of these runs; there are: {', '.join(known)}.")
     chosen = list(dict.fromkeys(metrics)) or known
-    figure = draw(read, chosen)
+    rows = [
+        (run.name, metric, *point) for run in read for metric in chosen for point in run.results.get(metric, {}).items()
+    ]
+    write_curves(path, draw(read, chosen), ("run", "metric", "kimg", "value"), rows, text)
+
+
+def write_curves(path, figure, header, rows, text):
+    """Writes a Matplotlib figure as a PNG file, in a folder that is created if need be, and its numbers beside it.
+
+    Args:
+        path: The PNG file; PATH with .csv has the numbers.
+        figure: The figure.
+        header: Names of the numbers.
+        rows: Tuples of numbers.
+        text: {keyword: value} that says what is drawn, for the PNG file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150, metadata=text)
     with atomic_file(path.with_suffix(".csv")) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("run", "metric", "kimg", "value"))
-        for run in read:
-            for metric in chosen:
-                writer.writerows((run.name, metric, *point) for point in run.results.get(metric, {}).items())
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def check_redrawn(path, text):

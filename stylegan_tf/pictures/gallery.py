@@ -28,14 +28,14 @@ class Look(NamedTuple):
     Attributes:
         network: What its generator is called.
         psi, cutoff: Truncation: its strength, 1 for none, and the number of layers that are truncated.
-        noise: One of `sampling.NOISES`; with "random" an image's noise is that of its seed.
+        noise: One of `sampler.NOISES`; with "random" an image's noise is that of its seed.
         label: Class of conditional networks; None: seeds take turns through the classes.
         precision: What the convolutions compute in.
     """
 
     network: str
-    psi: float = 0.7
-    cutoff: int = 8
+    psi: float
+    cutoff: int
     noise: str = "fixed"
     label: int | None = None
     precision: str = "fp32"
@@ -57,7 +57,7 @@ class Look(NamedTuple):
 
     def label_of(self, sampler, seed):
         """The class of a seed."""
-        return seed % sampler.label_size if self.label is None else self.label
+        return sampler.classes[seed % len(sampler.classes)] if self.label is None else self.label
 
     def styles(self, sampler, seeds):
         """Styles of seeds, truncated, float32 [N, num_layers, dlatent_size]."""
@@ -79,7 +79,7 @@ class Look(NamedTuple):
             "truncation psi": f"{self.psi:g} on the first {self.cutoff} layers",
             "noise": self.noise,
         }
-        return text | ({"class": str(self.label_of(sampler, seed))} if sampler.label_size else {})
+        return text | ({"class": sampler.class_name(self.label_of(sampler, seed))} if sampler.label_size else {})
 
 
 def write_images(sampler, look, seeds, outdir):

@@ -32,7 +32,7 @@ class Figure(NamedTuple):
         if self.function not in (noise_detail, noise_components):
             text["noise"] = look.noise
         if sampler.label_size:
-            text["class"] = "each in turn" if look.label is None else str(look.label)
+            text["class"] = "each in turn" if look.label is None else sampler.class_name(look.label)
         return text | {name.replace("_", " "): _written(value) for name, value in self.arguments.items()}
 
     def save(self, path, sampler, look):
@@ -58,7 +58,10 @@ def _written(value):
     return ("; " if nested else ", ").join(map(_written, value))
 
 
-# The paper's figures with their published seeds. All but Figure 8 have psi 0.7 on the first 8 layers.
+# The set of `PAPER` for StyleGAN2's networks.
+STYLEGAN2 = "stylegan2"
+# StyleGAN's figures with their published seeds, by data; and what shows the same of StyleGAN2's networks, small ones as
+# well, with seeds of ours.
 PAPER = {
     "faces": {
         "figure02-uncurated": Figure(uncurated, {"seed": 5, "rows": 3, "lods": (0, 1, 2, 2, 3, 3)}),
@@ -83,13 +86,27 @@ PAPER = {
         )
     },
     "cats": {"figure12-uncurated": Figure(uncurated, {"seed": 1, "rows": 5, "lods": (0, 0, 1, 1, 2, 2, 2)})},
+    STYLEGAN2: {
+        "stylegan2-uncurated": Figure(uncurated, {"seed": 0, "rows": 3, "lods": (0, 0, 1, 1, 2, 2)}),
+        "stylegan2-style-mixing": Figure(
+            style_mixing,
+            {
+                "row_seeds": (0, 1, 2, 3),
+                "column_seeds": (4, 5, 6, 7, 8),
+                "styles": ("coarse", "coarse", "middle", "middle"),
+            },
+        ),
+        "stylegan2-truncation": Figure(truncation, {"seeds": (0, 1, 2), "psis": PSIS}),
+        "stylegan2-noise-detail": Figure(noise_detail, {"seeds": (0, 1)}),
+        "stylegan2-noise-components": Figure(noise_components, {"seeds": (0, 1)}),
+    },
 }
 
 
 def paper_set(name):
     """The set of `PAPER` for a network or data set of this name: that which it mentions, else the faces."""
     words = set(re.split(r"[^a-z]+", name.lower()))
-    return next((key for key in PAPER if words & {key, key[:-1]}), "faces")
+    return next((key for key in PAPER if words & {key, key.removesuffix("s")}), "faces")
 
 
 def save_paper_figures(sampler, look, name, outdir):
@@ -97,7 +114,7 @@ def save_paper_figures(sampler, look, name, outdir):
 
     Args:
         sampler: Sampler.
-        look: Look, with the paper's psi and cutoff.
+        look: Look, with the psi and cutoff of the paper's pictures.
         name: A key of `PAPER`.
         outdir: Path of a folder.
 

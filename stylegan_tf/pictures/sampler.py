@@ -14,6 +14,7 @@ NOISES = ("fixed", "random", "off", "fine", "coarse")
 _FINE = 64
 # Pixels of the images that a device makes at a time, where the user does not say, and the most images.
 _PIXELS, _MOST = 2**22, 64
+_MOST_NAMES = 20  # in a message
 
 
 def latents(seeds, latent_size):
@@ -68,7 +69,9 @@ class Sampler:
     Attributes:
         resolution, num_channels: Side and colour channels of the images.
         num_layers: Number of layers that take a style.
+        usual_psi, truncated_layers: Truncation where nobody says otherwise, the network's; none without styles.
         latent_size, label_size: Lengths of z and of a label.
+        classes: Columns of labels that there were images of in training, as far as it is known; a list.
         noise_resolutions: Side of each layer's noise images, a list; empty without noise.
         batch: Images at a time on all devices.
     """
@@ -77,7 +80,12 @@ class Sampler:
         self.generator = generator
         self.resolution, self.num_channels = generator.resolution, generator.num_channels
         self.num_layers = generator.num_layers
+        # Networks without styles have no average worth going to.
+        self.usual_psi = generator.usual_psi if generator.has_styles else 1.0
+        self.truncated_layers = generator.truncated_layers
         self.latent_size, self.label_size = generator.latent_size, generator.label_size
+        self._columns = generator.label_columns or [(str(column), 1) for column in range(self.label_size)]
+        self.classes = [column for column, (_, images) in enumerate(self._columns) if images]
         self.noise_resolutions = [shape[1] for shape in generator.noise_shapes]
         strategy = strategy_of(generator)
         self.replicas = strategy.num_replicas_in_sync
@@ -87,6 +95,36 @@ class Sampler:
             noise: distributed(strategy, lambda w, *seeds, noise=noise: self._images(w, noise, *seeds))
             for noise in NOISES
         }
+        self._moments = {
+            noise: distributed(strategy, lambda w, *seeds, noise=noise: self._moments_of(w, noise, *seeds))
+            for noise in NOISES
+        }
+
+    def class_name(self, column):
+        """What a class is called: by its name and column, or by its column alone if that is its name."""
+        name = self._columns[column][0]
+        return name if name == str(column) else f"{name} ({column})"
+
+    def find_class(self, text):
+        """The column of a class that a user calls by its name, or by its column unless there are names like numbers.
+
+        Raises:
+            ValueError: There is none, or there were no images of it in training.
+        """
+        names = [name for name, _ in self._columns]
+        if not names:
+            raise ValueError("The network has no classes; leave --class out.")
+        column = names.index(text) if text in names else None
+        if column is None and text.isdecimal() and not any(name.isdecimal() for name in names):
+            column = int(text)
+        if column is None or column >= len(names):
+            shown = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+            if names == list(map(str, range(len(names)))):
+                shown = f"0 to {len(names) - 1}"
+            raise ValueError(f"There is no class {text}; the network's are {shown}.")
+        if column not in self.classes:
+            raise ValueError(f"There were no images of the class {text} in training; choose another.")
+        return column
 
     @functools.cached_property
     def network_hash(self):
@@ -103,8 +141,15 @@ class Sampler:
         arrays = [np.asarray(x, np.float32) for x in ((z,) if labels is None else (z, labels))]
         return self._in_minibatches(self._mapping, arrays)
 
-    def truncate(self, w, psi=0.7, cutoff=8):
-        """Pulls styles, [N, num_layers, dlatent_size], towards their average; see `BaseGenerator.truncate`."""
+    def truncate(self, w, psi=None, cutoff=None):
+        """Pulls styles towards their average; see `BaseGenerator.truncate`.
+
+        Args:
+            w: float [N, num_layers, dlatent_size].
+            psi, cutoff: Strength and number of layers; None: `usual_psi`, `truncated_layers`.
+        """
+        psi = self.usual_psi if psi is None else psi
+        cutoff = self.truncated_layers if cutoff is None else cutoff
         return self.generator.truncate(tf.constant(w), psi, cutoff).numpy()
 
     def synthesis(self, w, noise="fixed", noise_seeds=None):
@@ -123,16 +168,43 @@ class Sampler:
         Raises:
             ValueError: The network is broken.
         """
+        return self._of_styles(self._synthesis, w, noise, noise_seeds)
+
+    def moments(self, w, noise="fixed", noise_seeds=None):
+        """Mean and variance, over pixels and channels, of what each resolution adds to the images of styles.
+
+        Args:
+            w, noise, noise_seeds: See `synthesis`.
+
+        Returns:
+            float32 [N, resolutions, 2], from 4x4 up.
+
+        Raises:
+            ValueError: The images are not sums over resolutions, or the network is broken.
+        """
+        if not self.generator.synthesis.sums_resolutions:
+            raise ValueError(
+                "The network's image is not a sum of what each resolution adds; give a generator with skip "
+                "connections, such as StyleGAN2's."
+            )
+        return self._of_styles(self._moments, w, noise, noise_seeds)
+
+    def _of_styles(self, functions, w, noise, noise_seeds):
         if noise not in NOISES:
             raise ValueError(f"Noise must be one of {', '.join(NOISES)}; received {noise!r}.")
         arrays = [np.asarray(w, np.float32)]
         if noise == "random":
             arrays.append(np.asarray(noise_seeds, np.int64))
-        return self._in_minibatches(self._synthesis[noise], arrays)
+        return self._in_minibatches(functions[noise], arrays)
 
     def _images(self, w, noise, seeds=None):
         images = self.generator.synthesis(w, noise=self._noise(noise, seeds))
         return to_uint8_rounded(tf.debugging.check_numerics(images, "images"))
+
+    def _moments_of(self, w, noise, seeds=None):
+        added = self.generator.synthesis.added_images(w, noise=self._noise(noise, seeds)).values()
+        pairs = [tf.stack(tf.nn.moments(image, axes=[1, 2, 3]), axis=1) for image in added]
+        return tf.debugging.check_numerics(tf.stack(pairs, axis=1), "moments")
 
     def _noise(self, noise, seeds):
         if noise == "random":

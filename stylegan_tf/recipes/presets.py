@@ -114,6 +114,9 @@ CONFIGS = {
     "sg2-f": SG2_F,  # + large networks
 }
 
+# Rows that are only another name of a run that grows: {configuration: the one for what shall not grow}.
+GROWN = {"sg2-a": "f"}
+
 AT_MOST_0_002 = {128: 0.0015, 256: 0.002, 512: 0.002, 1024: 0.002}
 
 # What a data set changes. It goes before the configuration, but for the loss and the keywords of the generator.
@@ -243,6 +246,11 @@ def full_resolution(dataset):
     """The side of the images of a data set's name, such as ffhq or ffhq-256; None if the name does not tell."""
     name, size = split_size(dataset)
     return size or RESOLUTIONS.get(name)
+
+
+def is_known(dataset):
+    """Whether there is a recipe for a data set's name."""
+    return split_size(dataset)[0] in DATASETS
 
 
 def is_mirrored(dataset):

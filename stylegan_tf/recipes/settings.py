@@ -11,6 +11,8 @@ import typing
 from dataclasses import dataclass
 
 from dnnlib.files import expand_home
+from stylegan_tf.augment.pipelines import PIPELINES
+from stylegan_tf.recipes.augment_choices import Augmentations, Policies
 from stylegan_tf.recipes.declaration import (
     COUNT,
     COUNT_OR_NONE,
@@ -28,6 +30,9 @@ from stylegan_tf.recipes.old_settings import ask_for_old_loss, convert_loss
 from stylegan_tf.recipes.schedule import TICK_KIMG, training_schedule
 
 RESOLUTION = Range(4, 1024)
+# Over so many kimg, ADA's p may rise from 0 to 1: with random weights at the start, and with another run's.
+ADA_KIMG, ADA_TRANSFER_KIMG = 500, 100
+
 PAPER_RATES = {128: 0.0015, 256: 0.002, 512: 0.003, 1024: 0.003}
 
 
@@ -110,6 +115,31 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
+class AdaConfig:
+    """Adaptive discriminator augmentation (Karras et al., 2020a), where `augment` asks for it."""
+
+    pipeline: str = setting(
+        "bgc", "Which transforms: b blit, g geometry, c colour, f filter, n noise, c cutout.", Choices(PIPELINES)
+    )
+    target: float = setting(
+        0.6,
+        "Mean sign of D's scores of real images above which the probability p rises, and below which it falls.",
+        Range(-1, 1),
+    )
+    interval: int = setting(4, "Minibatches between two changes of p.", COUNT)
+    kimg: float | None = setting(
+        None,
+        "Thousands of images over which p may change by 1.",
+        POSITIVE,
+        unset=f"{ADA_KIMG}, or {ADA_TRANSFER_KIMG} with --init-from",
+    )
+
+    def kimg_for(self, init_from):
+        """`kimg`, or its default for a run that starts with the networks `init_from`, or with none."""
+        return self.kimg or (ADA_TRANSFER_KIMG if init_from else ADA_KIMG)
+
+
+@dataclass(frozen=True)
 class OptimizerConfig:
     """Adam, as in the paper (appendix C)."""
 
@@ -135,6 +165,7 @@ class TrainingConfig:
     max_label_size: int | str = setting(
         0, 'Labels to train with: 0 for none, "full" for all of the data set\'s, n for its first n columns.'
     )
+    max_images: int | None = setting(None, "Train with the first images of the data set alone.", COUNT, unset="all")
     shuffle_megabytes: float = setting(
         4096, "Size of the window in which real images are shuffled.", NOT_NEGATIVE, learned=False
     )
@@ -168,11 +199,21 @@ class TrainingConfig:
     discriminator: dict = setting(dict, "Keyword arguments of the family's discriminator.")
     init_from: str | None = setting(
         None,
-        "Start with the weights of a snapshot, a run, a .pkl, its URL or its name.",
+        "Start with the weights of a snapshot, a run, a .pkl or .pt, its URL or its name.",
         unset="random weights",
         path=True,
     )
     freeze_d: int = setting(0, "Layers of D, from the image on, not to train.", COUNT_OR_NONE)
+    augment: str = setting(
+        "none",
+        "What D sees instead of images, real and generated, where there are few: none, ada (as strong as D needs it), "
+        "ada-fixed:P with a probability P, or diffaugment.",
+        Augmentations(),
+    )
+    ada: AdaConfig = AdaConfig()
+    diffaugment: str = setting(
+        "color,translation,cutout", "DiffAugment's policies, in their order, where augment asks for it.", Policies()
+    )
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()

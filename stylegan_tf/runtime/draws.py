@@ -18,6 +18,10 @@ class Purpose(enum.IntEnum):
     PATH_LENGTH = 6
     PATH_LENGTH_GENERATOR = 7
     PATH_LENGTH_LABELS = 8
+    AUGMENT_REALS = 9
+    AUGMENT_FAKES = 10
+    AUGMENT_G = 11
+    AUGMENT_R1 = 12
 
 
 class GeneratorDraws(NamedTuple):
@@ -56,6 +60,12 @@ def fold(seed, value):
     return tf.random.experimental.stateless_fold_in(seed, tf.cast(value, tf.int64), alg="philox")
 
 
+def folds(seed, count):
+    """A list of `fold(seed, 0)`, ..., `fold(seed, count - 1)`, with the operations of one of them."""
+    first = fold(seed, 0)[0]
+    return [tf.stack([first, tf.constant(i, tf.int64)]) for i in range(count)]
+
+
 def normal(shape, seed):
     """Standard normal draws; the same on every device."""
     return tf.random.stateless_normal(shape, seed, alg="philox")
@@ -73,11 +83,12 @@ def generator_draws(seed, images, generator, resolution, style_mixing_prob):
     """
     shapes = [shape for shape in generator.noise_shapes if shape[1] <= resolution]
     layers = generator.layers_at(resolution)
+    seeds = folds(seed, 4 + len(shapes))
     # Without styles there is nothing to mix, and no cut-off to draw.
-    cutoff = tf.random.stateless_uniform([], fold(seed, 0), 1, max(layers, 2), tf.int32, alg="philox")
+    cutoff = tf.random.stateless_uniform([], seeds[0], 1, max(layers, 2), tf.int32, alg="philox")
     return GeneratorDraws(
-        z=normal([images, generator.latent_size], fold(seed, 1)),
-        z2=normal([images, generator.latent_size], fold(seed, 2)),
-        cutoff=tf.where(uniform([], fold(seed, 3)) < style_mixing_prob, cutoff, layers),
-        noise=[normal([images, *shape[1:]], fold(seed, 4 + i)) for i, shape in enumerate(shapes)],
+        z=normal([images, generator.latent_size], seeds[1]),
+        z2=normal([images, generator.latent_size], seeds[2]),
+        cutoff=tf.where(uniform([], seeds[3]) < style_mixing_prob, cutoff, layers),
+        noise=[normal([images, *shape[1:]], own) for own, shape in zip(seeds[4:], shapes, strict=True)],
     )

@@ -6,9 +6,10 @@ import math
 import tensorflow as tf
 
 from datasets.errors import DatasetError
+from stylegan_tf.augment.pipelines import SMALLEST_FILTERED, multipliers_of, steps_of
 from stylegan_tf.networks.families import FAMILIES
 from stylegan_tf.networks.network import keywords_of
-from stylegan_tf.recipes.presets import full_resolution
+from stylegan_tf.recipes.presets import full_resolution, is_known
 
 
 def check_settings(config, metrics=()):
@@ -29,6 +30,7 @@ def check_settings(config, metrics=()):
         for unknown in getattr(config, name).keys() - keywords:
             raise ValueError(f"There is no setting {name}.{unknown}; there are: {', '.join(sorted(keywords))}.")
     check_growth(config, family.generator.grows)
+    check_augmentation(config)
 
 
 def check_labels(config, data):
@@ -140,6 +142,44 @@ def check_minibatches(config, group_size):
                 f"minibatch standard deviation sees groups of {images} instead of {group}, which changes the result."
             )
     return lines
+
+
+def check_augmentation(config, channels=None):
+    """ValueError for an augmentation that cannot be: as far as is known without the data, if `channels` is None."""
+    if not config.augment.startswith("ada"):
+        return
+    multipliers = multipliers_of(config.ada.pipeline)
+    if channels is not None:
+        steps_of(multipliers, channels)  # refuses colours of other images
+    smallest = min(config.schedule.lod_initial_resolution, config.resolution or config.schedule.lod_initial_resolution)
+    if "imgfilter" in multipliers and smallest < SMALLEST_FILTERED:
+        raise ValueError(
+            f"ada.pipeline={config.ada.pipeline} filters images of at least {SMALLEST_FILTERED} pixels, but training "
+            f"starts at {smallest}x{smallest}; choose another, such as bgc, or --no-growing."
+        )
+    if config.augment != "ada" or config.resolution is None:
+        return
+    for resolution, minibatch in minibatches(config).items():
+        if minibatch <= config.num_replicas:
+            raise ValueError(
+                f"--augment=ada judges D by its scores of the minibatch, and at {resolution}x{resolution} there is one "
+                "image on each replica; choose at least two with --minibatch, or a fixed strength such as "
+                "--augment=ada-fixed:0.3."
+            )
+
+
+# Data sets of fewer images are learnt by heart (Karras et al., 2020a, figure 1 and section 4.1).
+FEW_IMAGES = 30000
+
+
+def suggest_augmentation(config, images):
+    """Lines that recommend augmentation to whoever trains with few images of their own; none, or one."""
+    if config.augment != "none" or images >= FEW_IMAGES or is_known(config.dataset):
+        return []
+    return [
+        f"{images:,} images are few: D learns them by heart, and pictures get worse from some point on. --augment=ada "
+        "shows D changed images, as strongly as it needs; see docs/small_data.md."
+    ]
 
 
 def check_metric_ticks(config):

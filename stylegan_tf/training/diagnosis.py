@@ -17,6 +17,8 @@ PHRASES = {
     "scores/fake": "D's scores of generated images",
     "penalty": "the penalty on D's gradient",
     "R1": "R1",
+    "signs/real": "the signs of D's scores of real images",
+    "signs/R1": "the signs of D's scores in R1",
     "D_loss": "D's loss",
     "G_loss": "G's loss",
     "path_length_penalty": "the path length penalty",

@@ -5,6 +5,7 @@ import tensorflow as tf
 from stylegan_tf.images import fade_images, from_uint8, mirror_images
 from stylegan_tf.networks.interface import growth_arguments
 from stylegan_tf.runtime.draws import Purpose, fold, generator_draws, uniform
+from stylegan_tf.training.augmentation import augmentation_of
 
 
 class Level:
@@ -27,6 +28,7 @@ class Level:
         self.resolution = resolution
         self.fading = fading
         self.all_labels = all_labels
+        self.augmentation = augmentation_of(config, models)
         self.pixel_area = (resolution / config.resolution) ** 2
 
     def reals(self, images, seed, fade):
@@ -65,9 +67,22 @@ class Level:
         G = self.models.G
         return G.synthesis(w, noise=noise, **growth_arguments(G, resolution=self.resolution, fade=self.weight(fade)))
 
-    def discriminate(self, images, labels, fade):
-        """D's scores, [N, 1], of real or generated images: the only place where D is called in training."""
+    def augmentation_draws(self, seed, shape):
+        """Draws of the augmentation of images of a shape, [N, R, R, C]; None where there is none."""
+        return self.augmentation and self.augmentation.draw(seed, shape)
+
+    def discriminate(self, images, labels, fade, augmentation):
+        """D's scores, [N, 1], of real or generated images: the only place where D is called in training.
+
+        Args:
+            images: [N, R, R, C].
+            labels: [N, label_size].
+            fade: Weight of the newest block.
+            augmentation: What `augmentation_draws` returned for these images.
+        """
         D = self.models.D
+        if self.augmentation:
+            images = self.augmentation(tf.cast(images, tf.float32), augmentation)
         labels = labels if D.label_size else None
         return D(images, labels, **growth_arguments(D, fade=self.weight(fade)))
 

@@ -81,6 +81,7 @@ def discriminator_loss(
     gradient_penalty_target=1.0,
     drift=0.0,
     gradient_scale=1.0,
+    fake_discriminator=None,
 ):
     """The discriminator's loss: one of `DISCRIMINATOR_LOSSES` on the scores, plus the penalties that have a weight.
 
@@ -101,6 +102,7 @@ def discriminator_loss(
         drift: Weight of the drift term of Karras et al., 2017, the squared scores of reals.
         gradient_scale: Factor on the scores as they are differentiated by the images, taken out of the gradient again:
             keeps float16 from underflowing in between. A number or a scalar tensor.
+        fake_discriminator: The same as `discriminator` for fakes, where their augmentation has draws of its own.
 
     Returns:
         DiscriminatorLoss.
@@ -111,7 +113,9 @@ def discriminator_loss(
     reals, fakes = at_least_float32(reals), at_least_float32(fakes)
     scales = pixel_area, gradient_scale
     real, real_norm = scores_and_gradient_norm(discriminator, reals, *scales, wanted=r1_gamma != 0.0)
-    fake, fake_norm = scores_and_gradient_norm(discriminator, fakes, *scales, wanted=r2_gamma != 0.0)
+    fake, fake_norm = scores_and_gradient_norm(
+        fake_discriminator or discriminator, fakes, *scales, wanted=r2_gamma != 0.0
+    )
     penalty = 0.5 * r1_gamma * real_norm + 0.5 * r2_gamma * fake_norm
     if gradient_penalty:
         mixed = reals + (fakes - reals) * mixing_factors
@@ -123,9 +127,9 @@ def discriminator_loss(
 
 
 def r1_penalty(discriminator, reals, gamma, pixel_area=1.0, gradient_scale=1.0):
-    """R1 alone, weighted, float [N]; the arguments are those of `discriminator_loss`."""
-    _, norm = scores_and_gradient_norm(discriminator, at_least_float32(reals), pixel_area, gradient_scale)
-    return 0.5 * gamma * norm
+    """R1 alone, weighted, and the scores, float [N] each; the arguments are those of `discriminator_loss`."""
+    scores, norm = scores_and_gradient_norm(discriminator, at_least_float32(reals), pixel_area, gradient_scale)
+    return 0.5 * gamma * norm, scores
 
 
 def scores_and_gradient_norm(discriminator, images, pixel_area, gradient_scale=1.0, wanted=True):

@@ -5,6 +5,7 @@ import tensorflow as tf
 from stylegan_tf.networks.families import FAMILIES
 from stylegan_tf.runtime.optimizer import Adam
 from stylegan_tf.runtime.precision import LossScale, dtype_policy
+from stylegan_tf.training.augmentation import Probability
 from stylegan_tf.training.initialize import freeze_layers
 
 
@@ -21,6 +22,7 @@ class Models:
     Attributes:
         G_scale, D_scale: LossScale of each loss, None but for fp16.
         path_length: Running mean of the path length, None without its penalty.
+        ada: Probability of ADA's augmentation, None where it does not adapt.
         skipped: {"G", "D": variable}, updates that were skipped one after the other, up to now.
     """
 
@@ -39,6 +41,7 @@ class Models:
         self.D_optimizer = Adam(self.D.trainable_variables, config.optimizer.epsilon)
         self.G_scale, self.D_scale = (LossScale() if config.precision == "fp16" else None for _ in range(2))
         self.path_length = tf.Variable(0.0, trainable=False) if config.loss.path_length_weight else None
+        self.ada = Probability(config) if config.augment == "ada" else None
         self.skipped = {name: tf.Variable(0, dtype=tf.int64, trainable=False) for name in ("G", "D")}
 
     def scales(self):
@@ -58,4 +61,6 @@ class Models:
             named |= {f"{name}_scale/{part}": variable for part, variable in scale.variables().items()}
         if self.path_length is not None:
             named["path_length"] = self.path_length
+        if self.ada:
+            named |= self.ada.variables()
         return named

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from stylegan_tf.runtime.draws import GeneratorDraws, Purpose, fold, normal, uniform
+from stylegan_tf.training.augmentation import signs_of
 from stylegan_tf.training.losses import discriminator_loss, generator_loss, path_length_penalty, r1_penalty
 
 
@@ -57,10 +58,14 @@ def parts_of(config):
     A regularizer with an interval of 1 is a term of its network's main loss. With a greater one it is a part of its
     own, after the main one (lazy regularization: Karras et al., 2019, appendix B).
     """
-    loss = config.loss
-    D = [Part("D", "D", draw_for_D, D_loss, ("D_loss", "penalty", "scores/real", "scores/fake"))]
+    loss, adapts = config.loss, config.augment == "ada"
+    D_statistics, R1_statistics = ["D_loss", "penalty", "scores/real", "scores/fake"], ["R1"]
+    if adapts:
+        D_statistics.append("signs/real")
+        R1_statistics.append("signs/R1")
+    D = [Part("D", "D", draw_for_D, D_loss, tuple(D_statistics))]
     if loss.lazy_r1:
-        D.append(Part("D_r1", "D", draw_for_R1, R1_loss, ("R1",), loss.r1_interval))
+        D.append(Part("D_r1", "D", draw_for_R1, R1_loss, tuple(R1_statistics), loss.r1_interval))
     if loss.lazy_path_length:
         G = [
             Part("G", "G", draw_for_G, G_loss, ("G_loss",)),
@@ -103,22 +108,25 @@ def updates_per_step(parts, network):
 
 
 class RealImages(NamedTuple):
-    """Real images in [-1, 1], [N, R, R, C], with their labels, [N, label_size]."""
+    """Real images in [-1, 1], [N, R, R, C], with their labels, [N, label_size]; `augmentation` is drawn by `Level`."""
 
     reals: tf.Tensor
     labels: tf.Tensor
+    augmentation: object = None
 
 
 class RealAndGenerated(NamedTuple):
     """Real images with labels, which the images that are generated beside them have as well.
 
-    `mixing_factors` are for the gradient penalty, [N, 1, 1, 1].
+    `mixing_factors` are for the gradient penalty, [N, 1, 1, 1], whose images are augmented as the reals.
     """
 
     reals: tf.Tensor
     labels: tf.Tensor
     draws: GeneratorDraws
     mixing_factors: tf.Tensor
+    real_augmentation: object = None
+    fake_augmentation: object = None
 
 
 class Generated(NamedTuple):
@@ -126,12 +134,18 @@ class Generated(NamedTuple):
 
     labels: tf.Tensor
     draws: GeneratorDraws
+    augmentation: object = None
 
 
 def draw_for_D(level, seed, reals, labels):
     images = reals.shape[0]
     draws = level.generator_draws(fold(seed, Purpose.D_GENERATOR), images)
-    return RealAndGenerated(reals, labels, draws, uniform([images, 1, 1, 1], fold(seed, Purpose.MIXING_FACTORS)))
+    factors = uniform([images, 1, 1, 1], fold(seed, Purpose.MIXING_FACTORS))
+    augmentations = (
+        level.augmentation_draws(fold(seed, purpose), reals.shape)
+        for purpose in (Purpose.AUGMENT_REALS, Purpose.AUGMENT_FAKES)
+    )
+    return RealAndGenerated(reals, labels, draws, factors, *augmentations)
 
 
 def D_loss(level, inputs, fade, path_length):
@@ -140,7 +154,7 @@ def D_loss(level, inputs, fade, path_length):
     fakes, _, w = level.generate(inputs.labels, inputs.draws, fade)
     terms = discriminator_loss(
         config.discriminator,
-        lambda images: level.discriminate(images, inputs.labels, fade),
+        lambda images: level.discriminate(images, inputs.labels, fade, inputs.real_augmentation),
         inputs.reals,
         fakes,
         inputs.mixing_factors,
@@ -151,31 +165,33 @@ def D_loss(level, inputs, fade, path_length):
         config.gradient_penalty_target,
         config.drift,
         gradient_scale=scale.inner if scale else 1.0,
+        fake_discriminator=lambda images: level.discriminate(images, inputs.labels, fade, inputs.fake_augmentation),
     )
     statistics = {
         "D_loss": terms.loss,
         "penalty": terms.penalty,
         "scores/real": terms.real_scores,
         "scores/fake": terms.fake_scores,
+        "signs/real": signs_of(terms.real_scores),
     }
     return Terms(((1.0, terms.loss),), statistics, w)
 
 
 def draw_for_R1(level, seed, reals, labels):
-    return RealImages(reals, labels)
+    return RealImages(reals, labels, level.augmentation_draws(fold(seed, Purpose.AUGMENT_R1), reals.shape))
 
 
 def R1_loss(level, inputs, fade, path_length):
     """R1, for all the steps until it is due again."""
     config, scale = level.config.loss, level.models.D_scale
-    penalties = r1_penalty(
-        lambda images: level.discriminate(images, inputs.labels, fade),
+    penalties, scores = r1_penalty(
+        lambda images: level.discriminate(images, inputs.labels, fade, inputs.augmentation),
         inputs.reals,
         config.r1_gamma,
         level.pixel_area,
         scale.inner if scale else 1.0,
     )
-    return Terms(((config.r1_interval, penalties),), {"R1": penalties})
+    return Terms(((config.r1_interval, penalties),), {"R1": penalties, "signs/R1": signs_of(scores)})
 
 
 def draw_for_G(level, seed, reals, labels):
@@ -183,7 +199,8 @@ def draw_for_G(level, seed, reals, labels):
     draws = level.generator_draws(fold(seed, Purpose.G_GENERATOR), images)
     if has_path_length(level.config.loss):
         draws = draws._replace(directions=normal(reals.shape, fold(seed, Purpose.PATH_LENGTH)))
-    return Generated(level.random_labels(fold(seed, Purpose.RANDOM_LABELS), images), draws)
+    labels = level.random_labels(fold(seed, Purpose.RANDOM_LABELS), images)
+    return Generated(labels, draws, level.augmentation_draws(fold(seed, Purpose.AUGMENT_G), reals.shape))
 
 
 def has_path_length(loss):
@@ -193,10 +210,10 @@ def has_path_length(loss):
 
 def G_loss(level, inputs, fade, path_length):
     """The generator's loss, with the path length penalty of the first half of its images."""
-    labels, draws = inputs
+    labels, draws, augmentation = inputs
     config = level.config.loss
     fakes, w, first_w = level.generate(labels, draws, fade)
-    values = generator_loss(config.generator, level.discriminate(fakes, labels, fade))
+    values = generator_loss(config.generator, level.discriminate(fakes, labels, fade, augmentation))
     statistics = {"G_loss": values, "path_length_penalty": tf.zeros_like(values)}
     if not has_path_length(config):
         return Terms(((1.0, values),), statistics, first_w)

@@ -24,7 +24,7 @@ def open_data(config, strategy, hosts):
     """The data set of a run; where it creates itself, the chief does so, and the other hosts wait for it."""
     if hosts.count > 1 and not hosts.chief:
         agree(strategy, 0)
-    data = open_dataset(config.dataset, config.data_dir, config.resolution, config.max_label_size)
+    data = open_dataset(config.dataset, config.data_dir, config.resolution, config.max_label_size, config.max_images)
     if hosts.count > 1 and hosts.chief:
         agree(strategy, 0)
     return data
@@ -46,4 +46,6 @@ def build_models(config, strategy, data):
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(config.seed)
     with network_errors(config), strategy.scope():
-        return Models(config, data.num_channels, data.label_size)
+        models = Models(config, data.num_channels, data.label_size)
+    models.G.label_columns = models.Gs.label_columns = data.label_columns
+    return models

@@ -130,12 +130,13 @@ def tick_line(progress, phase, values, timing, loss, times):
         for part, count in times.items()
         if (number := values[f"{part}_skipped"])
     )
+    p = f"  p {values['ada/p']:.4f} signs {values['signs/real']:.2f}" if "ada/p" in values else ""
     return (
         f"tick {progress.tick + 1:<4d} kimg {progress.images_seen / 1000:<8.1f} lod {phase.lod:<5.2f} "
         f"minibatch {phase.minibatch:<4d} time {format_time(progress.seconds):<12s} "
         f"sec/kimg {timing['seconds_per_kimg']:<7.2f} memory {timing['memory_gb']:.1f} GB  "
         f"data wait {timing['data_wait']:.0%}  "
-        f"G {values['G_loss']:<6.3f} D {values['D_loss']:<6.3f} {penalty_text(loss, values)}{skipped}"
+        f"G {values['G_loss']:<6.3f} D {values['D_loss']:<6.3f} {penalty_text(loss, values)}{p}{skipped}"
     )
 
 

@@ -46,6 +46,7 @@ class TrainingStep:
             self.drawing[part.name] = traced(partial(self.draw_everywhere, (part.name,)))
             self.training[part.name] = traced(partial(self.train_by, part))
         self.averaging = traced(self.update_average)
+        self.adapting = models.ada and traced(models.ada.update)
 
     def __call__(self, images, labels, images_seen, fade, G_lrate, D_lrate, beta, due=None):
         """Trains on one minibatch.
@@ -94,6 +95,10 @@ class TrainingStep:
                 self.averaging(beta)
             elif part.name in inputs:
                 values |= self.train(part, inputs[part.name], fade, rates[part.network])
+        if self.models.ada:
+            signs = [values[name] for name in ("signs/real", "signs/R1") if name in values]
+            replica = self.strategy.experimental_local_results(inputs["D"].reals)[0]
+            self.adapting(signs, replica.shape[0] * self.strategy.num_replicas_in_sync)
         return tf.stack([values.get(name, tf.zeros([])) for name in self.statistics])
 
     def train(self, part, inputs, fade, learning_rate):

@@ -14,15 +14,18 @@ from stylegan_tf.runtime.agreement import agree, check_alike, watch
 from stylegan_tf.runtime.devices import make_strategy
 from stylegan_tf.runtime.hosts import find_hosts
 from stylegan_tf.runtime.precision import use_precision
+from stylegan_tf.runtime.processor import remark_on_precision
 from stylegan_tf.training.average import half_life_beta
 from stylegan_tf.training.checkpoint import Progress, load_newest
 from stylegan_tf.training.checks import (
+    check_augmentation,
     check_generator,
     check_labels,
     check_levels,
     check_metric_ticks,
     check_minibatches,
     check_settings,
+    suggest_augmentation,
 )
 from stylegan_tf.training.diagnosis import DivergedError, diagnose
 from stylegan_tf.training.initialize import initialize
@@ -33,6 +36,10 @@ from stylegan_tf.training.reporting import Profile, Stopwatch, timing_of
 from stylegan_tf.training.steps import TrainingStep, statistics_of, tick_values
 from stylegan_tf.training.stopping import StopSignals
 from stylegan_tf.training.stream import RealImages
+
+# A run is not finished if so many updates at its end, or all that there were, were skipped. Loss scaling skips one at a
+# time.
+LAST_UPDATES = 3
 
 
 class Trainer:
@@ -65,7 +72,13 @@ class Trainer:
             shuffle_window(self.data, config.shuffle_megabytes)  # refuses one that holds no image
             self.models = build_models(config, self.strategy, self.data)
             check_generator(config, self.models.G)
-            self.remarks = check_minibatches(config, self.models.D.mbstd_group_size) + check_metric_ticks(config)
+            check_augmentation(config, self.data.num_channels)
+            self.remarks = [
+                *check_minibatches(config, self.models.D.mbstd_group_size),
+                *check_metric_ticks(config),
+                *suggest_augmentation(config, self.data.num_images),
+                *filter(None, [remark_on_precision(config.precision, config.num_gpus)]),
+            ]
             self.parts = parts_of(config)
             self.totals = tf.Variable(tf.zeros(len(statistics_of(self.parts))), trainable=False)  # of this tick's steps
             self.progress = Progress()
@@ -120,7 +133,7 @@ class Trainer:
 
     def train(self, output):
         """The loop."""
-        progress, first_image = self.progress, self.progress.images_seen
+        progress, first_image, first_step = self.progress, self.progress.images_seen, self.progress.steps
         self.stopwatch.lap()
         try:
             while not self.done() and not self.stop.must_stop():
@@ -139,6 +152,7 @@ class Trainer:
         if self.stop.received and not self.done():
             self.interrupt(self.stop.received, output)
         elif progress.images_seen > first_image:
+            self.check_finite(min(LAST_UPDATES, progress.steps - first_step))
             self.finish(output)
         else:
             output.nothing_to_do()
@@ -151,7 +165,7 @@ class Trainer:
         """One step; returns the phase of the schedule in which it was."""
         progress, config = self.progress, self.config
         if progress.repeat == 0:
-            self.check_finite()
+            self.check_finite(config.nonfinite_limit)
             progress.schedule_images = progress.images_seen
         phase = config.phase(progress.schedule_images)
         self.enter(phase)
@@ -183,11 +197,11 @@ class Trainer:
             labels = tf.constant(self.data.labels)
             self.step = TrainingStep(self.models, self.config, self.strategy, *level, labels)
 
-    def check_finite(self):
-        """Raises DivergedError when too many updates of a network in a row were skipped."""
+    def check_finite(self, limit):
+        """Raises DivergedError when the last `limit` updates of a network, or more, were skipped."""
         for name, variable in self.models.skipped.items():
             skipped = int(variable.numpy())
-            if skipped >= self.config.nonfinite_limit:
+            if skipped >= limit:
                 raise DivergedError(
                     f"Training has diverged at {self.progress.images_seen / 1000:.1f} kimg: the last {skipped} updates "
                     f"of {name} were not finite and were skipped. In the last step, the first tensor that is not "
@@ -211,6 +225,8 @@ class Trainer:
         progress.seconds += self.stopwatch.lap()
         times = times_due(self.parts, progress.steps - progress.minibatches, progress.steps)
         values = tick_values(self.totals.numpy(), self.parts, times)
+        if self.models.ada:
+            values["ada/p"] = float(self.models.ada.p.numpy())
         scales = {f"{name}_scale": float(s.value.numpy()) for name, s in self.models.scales().items()}
         output.report(phase, progress, values, timing_of(progress, self.reals.waited), times, scales)
 

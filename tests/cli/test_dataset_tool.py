@@ -118,8 +118,9 @@ def test_folders_are_classes(cats, tmp_path):
     output = run("create-from-images", tmp_path / "cats", cats / "cats")
     assert_holds(tmp_path / "cats", CAT_IMAGES, CAT_LABELS, ["long", "short"])
     created, train = output.splitlines()
-    size = r"8 images, 2 label columns \(long, short\)\."
-    assert re.fullmatch(rf"Created {re.escape(str(tmp_path / 'cats'))} in 0 min \d+ s: {size}", created)
+    size = re.escape(f"8 images, 2 classes: long (4), short (4) (from the folders of {cats / 'cats'})")
+    what = f"{size}; left out: nothing\\."
+    assert re.fullmatch(rf"Created {re.escape(str(tmp_path / 'cats'))} in 0 min \d+ s: {what}", created)
     assert train == f"Train on it: python run_training.py --dataset=cats --data-dir={tmp_path}"
     assert [path.name for path in tmp_path.iterdir()] == ["cats"]
 
@@ -140,7 +141,7 @@ def test_zip_and_list(cats, tmp_path):
     (tmp_path / "cats.txt").write_text("\n".join(map(str, files[::-1])))
     output = run("create-from-images", tmp_path / "listed", tmp_path / "cats.txt", "--no-shuffle")
     assert_holds(tmp_path / "listed", CAT_IMAGES[::-1], shuffle=False)
-    assert "8 images, no labels." in output
+    assert "8 images, no labels (files of a list have none)" in output
 
 
 def test_labels_of_a_json_file(cats, tmp_path):
@@ -237,8 +238,9 @@ def test_long_list_of_skipped_files(tmp_path):
 def test_dry_run(cats, tmp_path, encoding):
     before = state(cats)
     output = run("create-from-images", tmp_path / "out", cats / "cats", "--dry-run", f"--encoding={encoding}")
-    what = "8 images of 16x16 with 3 channels, 2 label columns (long, short), about 1 MiB."
-    assert output == f"Would create {tmp_path / 'out'}: {what}\n"
+    images = f"8 images, 2 classes: long (4), short (4) (from the folders of {cats / 'cats'})"
+    what = f"of 16x16 with 3 channels, about 1 MiB: {images}; left out: nothing."
+    assert output == f"Would create {tmp_path / 'out'} {what}\n"
     assert not list(tmp_path.iterdir()) and state(cats) == before
 
 

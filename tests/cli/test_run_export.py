@@ -127,7 +127,7 @@ def test_licences(tmp_path):
         return licence(Target(tmp_path / name, Path(), None, None))
 
     assert "CC BY-NC 4.0" in of("karras2019stylegan-ffhq-1024x1024.pkl")
-    assert of("another.pkl") == "See where this pickle was published."
+    assert of("another.pkl") == "See where this file was published."
     assert of("G.keras") == "That of the network's owner, and of the data set that it was trained on."
 
 

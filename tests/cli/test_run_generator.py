@@ -13,7 +13,8 @@ from stylegan_tf.commands.generate import main
 from stylegan_tf.files.find import load_generator
 from stylegan_tf.files.official import load_pickle
 from stylegan_tf.networks import ProGANGenerator
-from stylegan_tf.pictures.sampler import Sampler, latents
+from stylegan_tf.pictures.sampler import Sampler, latents, random_noise
+from stylegan_tf.runtime.processor import remark_on_precision
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +66,14 @@ def test_options(run, tmp_path):
     assert make(f"--network={snapshot}", "--seeds=5-7", f"--outdir={tmp_path}", *options).startswith("1 of 3 images")
 
 
-def test_precision(run, tmp_path):
-    make(f"--network={run}", "--seeds=1", f"--outdir={tmp_path / 'fp32'}")
-    make(f"--network={run}", "--seeds=1", f"--outdir={tmp_path / 'bf16'}", "--precision=bf16")
+def test_precision(run, tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text("flags\t\t: fpu avx2\n")
+    monkeypatch.setattr("stylegan_tf.runtime.processor.CPUINFO", tmp_path / "cpuinfo")
+    result = invoke(f"--network={run}", "--seeds=1", f"--outdir={tmp_path / 'fp32'}")
+    assert (result.exit_code, result.stderr) == (0, "")
+    result = invoke(f"--network={run}", "--seeds=1", f"--outdir={tmp_path / 'bf16'}", "--precision=bf16")
+    assert result.exit_code == 0
+    assert result.stderr == f"{remark_on_precision('bf16', num_gpus=0)}\n"
     difference = np.abs(pixels(tmp_path / "fp32" / "seed0001.png") - pixels(tmp_path / "bf16" / "seed0001.png"))
     assert 0 < difference.max() < 30 and difference.mean() < 3
 
@@ -102,6 +108,22 @@ def test_a_pickle_of_the_original(tmp_path):
         assert read_text(path)["class"] == str(seed % 3)
 
 
+def test_images_of_stylegan2(tmp_path):
+    """As of its generator when nobody says how to truncate: psi 0.5, in all layers. Classes take turns."""
+    generator = tiny_generator(resolution=16, family="stylegan2", label_size=3)
+    generator.save(tmp_path / "Gs.keras")
+    network = f"--network={tmp_path / 'Gs.keras'}"
+    labels = np.eye(3, dtype="float32")[[0, 1, 2, 0]]
+    z, seeds = latents(range(4), 16), np.arange(4)
+    for noise, images in (("fixed", None), ("random", random_noise(generator.noise_shapes, seeds))):
+        make(network, "--seeds=0-3", f"--noise={noise}", f"--outdir={tmp_path / noise}")
+        for seed, image in enumerate(to_uint8_rounded(generator(z, labels, noise=images))):
+            path = tmp_path / noise / f"seed{seed:04d}.png"
+            assert np.abs(pixels(path) - image).max() <= 1
+            text = read_text(path)
+            assert (text["class"], text["truncation psi"]) == (str(seed % 3), "0.5 on the first 6 layers")
+
+
 def test_networks_without_styles_are_not_truncated(tmp_path):
     ProGANGenerator(8, 1, latent_size=6, fmap_base=32, fmap_max=8).save(tmp_path / "Gs.keras")
     network = f"--network={tmp_path / 'Gs.keras'}"
@@ -115,6 +137,37 @@ def test_classes(tmp_path):
     tiny_generator(label_size=3).save(tmp_path / "Gs.keras")
     make(f"--network={tmp_path / 'Gs.keras'}", "--seeds=0,1", "--class=1", f"--outdir={tmp_path}")
     assert [read_text(tmp_path / f"seed000{seed}.png")["class"] for seed in (0, 1)] == ["1", "1"]
+
+
+def test_names_of_classes(tmp_path):
+    """They are in the network's file; those of which there were no images are not shown."""
+    generator = tiny_generator(label_size=3)
+    for number, (columns, classes, refused) in enumerate(
+        [
+            (
+                (("cat", 5), ("dog", 0), ("emu", 2)),
+                {"emu": "emu (2)", "0": "cat (0)", None: "emu (2)"},
+                {"dog": "no images of the class dog", "1": "no images of the class 1", "owl": "are cat, dog, emu"},
+            ),
+            (
+                (("1", 5), ("2", 1), ("10", 2)),
+                {"10": "10 (2)", "2": "2 (1)", None: "2 (1)"},
+                {"0": "no class 0; the network's are 1, 2, 10", "-1": "no class -1"},
+            ),
+        ]
+    ):
+        generator.label_columns = columns
+        path = tmp_path / f"{number}.keras"
+        generator.save(path)
+        assert load_generator(path).label_columns == load_generator(path, "mixed_bfloat16").label_columns == columns
+        for given, text in classes.items():
+            outdir = tmp_path / f"{number}-{given}"
+            option = [] if given is None else [f"--class={given}"]
+            make(f"--network={path}", "--seeds=1", f"--outdir={outdir}", *option)
+            assert read_text(outdir / "seed0001.png")["class"] == text
+        for given, words in refused.items():
+            result = invoke(f"--network={path}", "--seeds=1", f"--outdir={tmp_path}", f"--class={given}")
+            assert result.exit_code == 2 and words in result.stderr
 
 
 @pytest.mark.parametrize(

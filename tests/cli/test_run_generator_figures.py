@@ -1,33 +1,50 @@
 """run_generator.py's verbs for the paper's figures: files, what they say, and what is refused."""
 
+import re
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from tiny_generators import tiny_generator
+from tiny_generators import FAMILIES, tiny_generator
 
 from dnnlib.image_files import read_text
-from stylegan_tf.commands.generate import main
+from stylegan_tf.commands import generate
 from stylegan_tf.pictures.figures import noise_components, noise_detail, style_mixing, truncation, uncurated
 from stylegan_tf.pictures.gallery import Look
 from stylegan_tf.pictures.sampler import Sampler
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    """The file of a generator of 16x16 images, 6 layers, 3 classes."""
-    path = tmp_path_factory.mktemp("networks") / "tiny.keras"
-    tiny_generator(resolution=16, label_size=3).save(path)
-    return path
+def samplers():
+    """{family: Sampler of a generator of 16x16 images, 6 layers, 3 classes}."""
+    return {family: Sampler(tiny_generator(resolution=16, label_size=3, family=family)) for family in FAMILIES}
 
 
 @pytest.fixture(scope="module")
-def sampler():
-    return Sampler(tiny_generator(resolution=16, label_size=3))
+def networks(samplers, tmp_path_factory):
+    """{family: the file of that generator}."""
+    folder = tmp_path_factory.mktemp("networks")
+    for family, sampler in samplers.items():
+        sampler.generator.save(folder / f"{family}.keras")
+    return {family: folder / f"{family}.keras" for family in samplers}
+
+
+@pytest.fixture
+def network(networks):
+    return networks["stylegan"]
+
+
+@pytest.fixture
+def opened(networks, samplers, monkeypatch):
+    """The door has opened StyleGAN2's network once and for all tests, as tracing takes longer than all else."""
+    network = networks["stylegan2"]
+    monkeypatch.setattr(generate, "open_sampler", lambda **given: (samplers["stylegan2"], str(network)))
+    return network
 
 
 def invoke(*arguments):
-    return CliRunner().invoke(main, [*map(str, arguments), "--num-gpus=0"])
+    return CliRunner().invoke(generate.main, [*map(str, arguments), "--num-gpus=0"])
 
 
 def pixels(path):
@@ -38,7 +55,7 @@ COMMON = ["--truncation-psi=0.9", "--truncation-cutoff=3", "--class=1"]
 LOOK = Look("tiny", psi=0.9, cutoff=3, label=1)
 
 
-@pytest.mark.parametrize(
+FIGURES = pytest.mark.parametrize(
     ("verb", "options", "function", "arguments", "look", "text"),
     [
         (
@@ -91,7 +108,19 @@ LOOK = Look("tiny", psi=0.9, cutoff=3, label=1)
         ),
     ],
 )
-def test_figure(network, sampler, tmp_path, verb, options, function, arguments, look, text):
+
+
+@FIGURES
+def test_figure(network, samplers, tmp_path, verb, options, function, arguments, look, text):
+    check_figure(network, samplers["stylegan"], tmp_path, verb, options, function, arguments, look, text)
+
+
+@FIGURES
+def test_figure_of_stylegan2(opened, samplers, tmp_path, verb, options, function, arguments, look, text):
+    check_figure(opened, samplers["stylegan2"], tmp_path, verb, options, function, arguments, look, text)
+
+
+def check_figure(network, sampler, tmp_path, verb, options, function, arguments, look, text):
     result = invoke(verb, f"--network={network}", f"--outdir={tmp_path / 'new'}", *options)
     assert result.exit_code == 0, (result.output, result.exception)
     path = tmp_path / "new" / f"{verb}.png"
@@ -123,6 +152,40 @@ def test_figures_of_the_paper(network, tmp_path):
     result = invoke(*command[:-1], "--set=cats")
     assert result.exit_code == 0 and result.stdout == f"{tmp_path / 'figure12-uncurated.png'}\n"
     assert pixels(tmp_path / "figure12-uncurated.png").shape == (5 * 16, 2 * 16 + 2 * 8 + 3 * 4, 3)
+
+
+def test_figures_of_stylegan2(opened, tmp_path):
+    """Its own set, with its own truncation, and what the resolutions contribute."""
+    result = invoke("figures", f"--network={opened}", f"--outdir={tmp_path}")
+    assert result.exit_code == 0, (result.output, result.exception)
+    names = ("uncurated", "style-mixing", "truncation", "noise-detail", "noise-components", "contributions")
+    paths = [tmp_path / f"stylegan2-{name}.png" for name in names]
+    assert result.stdout.splitlines() == [str(path) for path in paths]
+    assert all(pixels(path).std() > 0 for path in paths)
+    assert read_text(paths[1])["truncation psi"] == "0.5 on the first 6 layers"
+    assert (
+        paths[-1]
+        .with_suffix(".csv")
+        .read_text()
+        .startswith("network,kimg,resolution,deviation,percent\nstylegan2.keras,,4,")
+    )
+    # StyleGAN's figures, when asked for.
+    result = invoke("figures", f"--network={opened}", f"--outdir={tmp_path}", "--set=cats")
+    assert result.stdout == f"{tmp_path / 'figure12-uncurated.png'}\n"
+
+
+def test_what_cannot_be_summed_up_is_left_out(network, tmp_path):
+    result = invoke("figures", f"--network={network}", f"--outdir={tmp_path}", "--set=stylegan2")
+    assert result.exit_code == 0, (result.output, result.exception)
+    last = result.stdout.splitlines()[-1]
+    assert last.startswith(f"{tmp_path / 'stylegan2-contributions.png'} is left out: The network's image is not a sum")
+
+
+@pytest.mark.parametrize("verb", ["images", "uncurated"])
+def test_help_tells_the_usual_truncation(verb):
+    text = " ".join(invoke(verb, "--help").output.split())
+    assert re.search(r"\[default: 0\.7; 0\.5 for stylegan2, [\w, -]*; 1 for networks without styles\]", text)
+    assert re.search(r"\[default: 8; all for stylegan2, [\w, -]*\]", text)
 
 
 @pytest.mark.parametrize(

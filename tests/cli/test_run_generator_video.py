@@ -68,7 +68,7 @@ def test_mp4(folder, sampler, tmp_path):
     decoded = subprocess.run(command, capture_output=True, check=True)
     assert b"30 fps" in decoded.stderr and b"256x256" in decoded.stderr
     frames = np.frombuffer(decoded.stdout, np.uint8).reshape(-1, 256, 256)
-    expected = np.array(list(Interpolation(sampler, Look("tiny"), [5, 0], 60)))[..., 0]
+    expected = np.array(list(Interpolation(sampler, Look("tiny", 0.7, 8), [5, 0], 60)))[..., 0]
     assert len(frames) == len(expected) == 120
     assert np.abs(frames[:, 16::32, 16::32].astype(int) - expected).max() < 20
     # It shows those frames and no others.

@@ -446,6 +446,7 @@ NOT_GROWN = ("--config=sg2-e", "--set=schedule.lod_initial_resolution=8")
         ([*NOT_GROWN, "--set=generator.architecture=unet"], ["architecture", "skip", "'unet'"]),
         ([*NOT_GROWN, "--set=discriminator.architecture=unet"], ["architecture", "resnet", "'unet'"]),
         ([*NOT_GROWN, "--set=discriminator.resample_kernel=[1, -1]"], ["resample_kernel", "sum that is not 0"]),
+        (["--config=sg2-a", "--no-growing"], ["sg2-a is a row", "--config=f --no-growing", "--config=sg2-e"]),
         (["--config=sg2-d", "--set=generator.architecture=orig"], ["no setting generator.architecture"]),
     ],
     ids=lambda value: value[0] if value[0].startswith("--") else "",
@@ -701,16 +702,20 @@ def test_metrics_of_snapshots(tiny, tmp_path, monkeypatch):
     assert seen == opened == ["tiny"]  # before the run, for both metrics
     assert json.loads((run_dir / "best" / "best.json").read_text())["value"] == 11.0
     assert keras.saving.load_model(run_dir / "best" / "Gs.keras").label_size == 3
+    names = [name for name, images in keras.saving.load_model(run_dir / "best" / "Gs.keras").label_columns if images]
+    assert names == ["0", "1", "2"]
     assert read_events(run_dir)["fid50k", 16] == 11.0
     assert list(run_dir.glob("plugins/profile/*/*.xplane.pb"))
     with Image.open(run_dir / "reals.png") as grid:
         assert grid.size == (16 * 8, 3 * 8)  # a row for each of the classes
 
 
-def test_run_that_diverges(tiny, tmp_path):
+@pytest.mark.parametrize("kimg, limit", [(1, 4), (0.048, 100)], ids=["in the middle", "at the end"])
+def test_run_that_diverges(tiny, tmp_path, kimg, limit):
     rates = [f"schedule.{name}_lrate_base=1e30" for name in "GD"]
-    settings = [*rates, "schedule.tick_kimg_base=10", "nonfinite_limit=4"]
-    result = invoke(*arguments(tiny, "--total-kimg=1", f"--outdir={tmp_path}", settings=settings))
+    settings = [*rates, "schedule.tick_kimg_base=10", f"nonfinite_limit={limit}"]
+    result = invoke(*arguments(tiny, f"--total-kimg={kimg}", f"--outdir={tmp_path}", settings=settings))
+    assert "Finished" not in result.stdout
     assert result.exit_code == 2
     assert re.fullmatch(
         r"Error: Training has diverged at 0\.\d kimg: the last \d+ updates of [GD] were not finite and were skipped\. "

@@ -59,7 +59,7 @@ def read(folder, resolution):
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_order_and_labels(tmp_path, shuffle):
     created = create_dataset(tmp_path / "out", numbers(range(20), labels=True), shuffle=shuffle, workers=1)
-    assert created == (20, [])
+    assert created[:2] == (20, [])
     order = shuffled_order(20) if shuffle else np.arange(20)
     np.testing.assert_array_equal(read(tmp_path / "out", 4)[:, 0, 0, 0], order)
     dataset = MultiResolutionDataset(tmp_path / "out", max_label_size="full")
@@ -96,7 +96,7 @@ def test_skips_images_that_cannot_be_used(tmp_path):
     created = create_dataset(
         tmp_path / "out", numbers(values, labels=True), shuffle=False, workers=1, on_error="skip", encoding="png"
     )
-    assert created == (4, [(f"number {-n}", f"damaged by {n}") for n in (1, 2, 3)])
+    assert created[:2] == (4, [(f"number {-n}", f"damaged by {n}") for n in (1, 2, 3)])
     dataset = MultiResolutionDataset(tmp_path / "out", max_label_size="full")
     np.testing.assert_array_equal(dataset.labels[:, 0], [5, 6, 7, 8])
     np.testing.assert_array_equal(read(tmp_path / "out", 8)[:, 0, 0, 0], [5, 6, 7, 8])
@@ -149,7 +149,7 @@ def test_disk_that_is_too_small(tmp_path, monkeypatch):
     usage = namedtuple("usage", "free")
     needed = 100 * sum(3 * side**2 for side in (4, 8))
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(needed))
-    with pytest.raises(DatasetError, match=r"out needs about .* GiB, but its disk has only .*--encoding=png"):
+    with pytest.raises(DatasetError, match=r"needs about 42.2 KiB, .* only 23.4 KiB .*--encoding=png"):
         create_dataset(tmp_path / "new" / "out", numbers(range(100)), workers=1)
     assert not list(tmp_path.iterdir())
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(needed * 2))

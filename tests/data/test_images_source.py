@@ -75,9 +75,10 @@ def check_tree(source, images):
 
 def test_folder(tree):
     folder, images = tree
-    source = from_images(str(folder))
+    source = from_images(str(folder), labels="none")
     assert names(source, folder) == SORTED
     assert (source.labels, source.label_names) == (None, None)
+    assert source.left_out == {"of type .txt": 1, "hidden": 3}
     check_tree(source, images)
 
 
@@ -85,8 +86,9 @@ def test_folder(tree):
 def test_zip(tree, below):
     folder, images = tree
     path = zipped(folder, folder.with_name("in.zip"), below)
-    source = from_images(path)
+    source = from_images(path, labels="none")
     assert names(source, path / below) == SORTED
+    assert source.left_out == {"of type .txt": 1, "hidden": 3}
     check_tree(source, images)
 
 
@@ -327,7 +329,7 @@ def test_class_folders(tmp_path, pack):
 
 
 @pytest.mark.parametrize(
-    "files", [["a/1.png", "b/2.png", "3.png"], ["a/1.png", "a/2.png"], ["00000/1.png", "01000/2.png"]]
+    "files", [["a/1.png", "a/2.png"], ["00000/1.png", "01000/2.png", "3.png"], ["00000/1.png", "01000/2.png"]]
 )
 def test_folders_that_are_no_classes(tmp_path, files):
     save_all(tmp_path, *files)

@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.datasets import load_sample_images
 
 from datasets.errors import DatasetError
+from datasets.fingerprint import fingerprint
 from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter, shuffled_order
 
 
@@ -61,7 +62,9 @@ def rejects(folder, *words, **options):
 )
 def test_round_trip(tmp_path_factory, data, side, channels, count, encoding, shards):
     images = data.draw(arrays(np.uint8, (count, side, side, channels)))
-    labels = data.draw(arrays(np.float32, (count, 2), elements=st.floats(width=32, allow_nan=False)))
+    labels = data.draw(
+        arrays(np.float32, (count, 2), elements=st.floats(width=32, allow_nan=False, allow_infinity=False))
+    )
     folder = write(tmp_path_factory.mktemp("round") / "trip", images, labels, encoding=encoding, shards=shards)
     dataset = MultiResolutionDataset(folder, max_label_size="full")
     np.testing.assert_array_equal(dataset.labels, labels)
@@ -95,6 +98,21 @@ def test_label_columns(folder, max_label_size, columns):
 def test_label_columns_out_of_range(folder, max_label_size):
     with pytest.raises(ValueError, match="max_label_size must be"):
         MultiResolutionDataset(folder, max_label_size=max_label_size)
+
+
+def test_first_images_alone(folder):
+    whole, part = MultiResolutionDataset(folder, max_label_size="full"), MultiResolutionDataset(folder, None, "full", 2)
+    assert part.num_images == 2 < whole.num_images
+    np.testing.assert_array_equal(part.labels, whole.labels[:2])
+    np.testing.assert_array_equal(read(part, 4), read(whole, 4)[:2])
+    np.testing.assert_array_equal(part.keep_level(4), read(whole, 4)[:2])
+    assert fingerprint(part) != fingerprint(whole)
+    rejects(
+        folder,
+        f"holds {whole.num_images} images",
+        f"max_images={whole.num_images + 1}",
+        max_images=whole.num_images + 1,
+    )
 
 
 def test_data_set_without_labels(tmp_path):

@@ -88,3 +88,13 @@ def test_replicas_share_the_stream(results):
 def test_whole_step_on_two_replicas(results):
     assert np.all(np.isfinite(results["stream/statistics"]))
     np.testing.assert_array_equal(results["stream/statistics"][-2:], 0)
+
+
+def test_probability_follows_the_signs_of_both_replicas(results):
+    """8 images of 1,000 a step, up or down as the mean over all of them says."""
+    p = 0.0
+    for mean in results["stream/signs"]:
+        assert mean * 8 == round(mean * 8)
+        p = max(p + 0.008 * np.sign(mean - 0.6), 0.0)
+    np.testing.assert_allclose(results["stream/end/0/ada/p"], p, atol=1e-7)
+    np.testing.assert_array_equal(results["stream/end/1/ada/sums"], 0)

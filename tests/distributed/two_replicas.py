@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from datasets.pipeline import training_pipeline
 from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter
-from stylegan_tf.recipes.settings import LossConfig, OptimizerConfig, TrainingConfig
+from stylegan_tf.recipes.settings import AdaConfig, LossConfig, OptimizerConfig, TrainingConfig
 from stylegan_tf.runtime.devices import host_stream
 from stylegan_tf.runtime.draws import generator_draws, seed_of
 from stylegan_tf.runtime.hosts import Hosts
@@ -62,12 +62,12 @@ def split(strategy, values):
     return strategy.experimental_distribute_values_from_function(rows)
 
 
-def make(strategy):
+def make(strategy, config=CONFIG):
     """Models with the same weights every time, all styles, noise strengths and biases away from zero."""
     keras.utils.set_random_seed(1)
     random = np.random.RandomState(1)
     with strategy.scope():
-        models = Models(CONFIG, num_channels=1, label_size=LABELS)
+        models = Models(config, num_channels=1, label_size=LABELS)
         for network in (models.G, models.D):
             for variable in network.trainable_variables:
                 variable.assign_add(0.3 * random.standard_normal(variable.shape))
@@ -135,9 +135,10 @@ def train_on_stream(strategy, folder):
         writer.set_labels(np.eye(DATA_IMAGES))
     data = MultiResolutionDataset(folder / "numbers", max_label_size=LABELS)
     pipeline = training_pipeline(data, 4, BATCH, seed=5)
-    models = make(strategy)
-    # As on GPUs: compiled, and with each replica's images on its device ahead of time.
-    config = dataclasses.replace(CONFIG, xla=True)
+    # As on GPUs: compiled, and with each replica's images on its device ahead of time. With ADA, whose probability
+    # moves after each of the two steps.
+    config = dataclasses.replace(CONFIG, xla=True, augment="ada", ada=AdaConfig(interval=1, kimg=1))
+    models = make(strategy, config)
     step = TrainingStep(models, config, strategy, 4, fading=False, all_labels=tf.constant(data.labels))
     stream = host_stream(strategy, Hosts(), 2, pipeline)
     state = {"whole": np.stack([images[:, 0, 0, 0] for images, _ in pipeline.take(6).as_numpy_iterator()])}
@@ -148,6 +149,8 @@ def train_on_stream(strategy, folder):
         if len(parts) <= 2:
             scalars = map(tf.constant, (1.0, RATE, RATE, 0.5))
             state["statistics"] = step(images, labels, tf.constant(seen, tf.int64), *scalars).numpy()
+            signs = state["statistics"][step.statistics.index("signs/real")]
+            state.setdefault("signs", []).append(signs)
     state["parts"] = np.array(parts)
     for name, variable in models.variables().items():
         for replica, copy in enumerate(strategy.experimental_local_results(variable)):

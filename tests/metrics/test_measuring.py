@@ -1,6 +1,7 @@
 """Whole metrics: equal to what NumPy makes of the same samples, with any minibatch, and on any number of devices."""
 
 import dataclasses
+import functools
 import hashlib
 import pathlib
 from typing import NamedTuple
@@ -10,13 +11,13 @@ import pytest
 import tensorflow as tf
 from processes import finish, start
 from scipy import linalg
-from tiny_generators import tiny_classifiers, tiny_generator, tiny_lpips
+from tiny_generators import FAMILIES, tiny_classifiers, tiny_generator, tiny_lpips
 from tiny_metrics import tiny_inception
 from tiny_training import create_dataset
 
 from datasets.tfrecords import MultiResolutionDataset
 from metrics import METRICS
-from metrics.attribute_classifier import load_classifiers
+from metrics.attribute_classifier import TrunkFeatures, load_classifiers
 from metrics.linear_separability import separability
 from metrics.options import Options
 from metrics.samples import Purpose, Samples
@@ -54,9 +55,29 @@ def dataset(folder):
     return MultiResolutionDataset(folder / "data" / "tiny")
 
 
-@pytest.fixture(scope="module")
-def generator():
-    return tiny_generator(resolution=SIDE)
+@functools.cache
+def generator_of(family):
+    generator = tiny_generator(resolution=SIDE, family=family)
+    if family == "stylegan2":
+        # Noise, as in the data set's images: StyleGAN2's are smooth, and would be far from them all.
+        for variable in generator.synthesis.variables:
+            variable.assign(variable * (0 if variable.path.endswith("bias") else 1))
+        for layer in generator.synthesis.layers_by_resolution[-1]:
+            layer.noise.strength.assign(10)
+        for to_rgb in generator.synthesis.to_rgb:
+            to_rgb.kernel.assign(to_rgb.kernel * 0.5)
+    return generator
+
+
+@pytest.fixture
+def generator(request):
+    """A generator of one of `tiny_generators.FAMILIES`, the same one in all tests."""
+    return generator_of(request.param)
+
+
+def measures(*cases):
+    """The test measures generators of these families, in minibatches of these sizes: [(family, size)]."""
+    return pytest.mark.parametrize(("generator", "minibatch"), cases, indirect=["generator"])
 
 
 class Draws(NamedTuple):
@@ -72,8 +93,8 @@ class Draws(NamedTuple):
         return tf.nest.map_structure(lambda array: array[:count], self)
 
 
-@pytest.fixture(scope="module")
-def draws(generator):
+@functools.cache
+def draws_of(generator):
     samples = Samples(generator, None, seed=0)
 
     @tf.function
@@ -83,6 +104,11 @@ def draws(generator):
         return Draws(z, second_z, time, samples.w(indices, latents=2), samples.noise(indices))
 
     return tf.nest.map_structure(lambda tensor: tensor.numpy(), draw(tf.range(LABELLED, dtype=tf.int64)))
+
+
+@pytest.fixture
+def draws(generator):
+    return draws_of(generator)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -133,11 +159,16 @@ def reals(folder, dataset):
     return pool_3(folder, dataset.read_images(SIDE, range(REALS)))
 
 
-@pytest.fixture(scope="module")
-def fakes(folder, generator, draws):
-    """Features of as many generated ones."""
-    few = draws.first(REALS)
+@functools.cache
+def fakes_of(generator, folder):
+    few = draws_of(generator).first(REALS)
     return pool_3(folder, pixels(generator(few.z, truncation_psi=None, noise=few.noise).numpy()))
+
+
+@pytest.fixture
+def fakes(folder, generator):
+    """Features of as many generated ones."""
+    return fakes_of(generator, folder)
 
 
 def frechet(a, b):
@@ -146,7 +177,7 @@ def frechet(a, b):
     return np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(np.cov(a.T) + np.cov(b.T) - 2 * root.real)
 
 
-@pytest.mark.parametrize("minibatch", [1, 7, 16])
+@measures(("stylegan", 1), ("stylegan", 7), ("stylegan2", 7), ("stylegan2", 16))
 def test_fid(generator, dataset, options, reals, fakes, minibatch):
     result = METRICS["fid50k"](generator, dataset, options=options(num_samples=REALS, minibatch=minibatch))
     # Convolutions of other minibatches round in other ways, and a pixel that is just between two values may become
@@ -155,14 +186,17 @@ def test_fid(generator, dataset, options, reals, fakes, minibatch):
     assert result["fid50"] > 0.1
 
 
+@pytest.mark.parametrize("generator", FAMILIES, indirect=True)
 def test_fid_of_truncated_images(folder, generator, dataset, draws, options, reals):
     few = draws.first(REALS)
+    # In the first 8 layers, or, of StyleGAN2, in all.
     images = generator(few.z, truncation_psi=0.7, noise=few.noise)
     expected = frechet(reals, pool_3(folder, pixels(images.numpy())))
     result = METRICS["fid50k"](generator, dataset, options=options(num_samples=REALS, truncation_psi=0.7))
     assert result == {"fid50_psi0.7": pytest.approx(expected, rel=1e-3)}
 
 
+@pytest.mark.parametrize("generator", FAMILIES, indirect=True)
 def test_fid_of_mixed_latents(folder, generator, dataset, draws, options, reals, fakes):
     few = draws.first(REALS)
     images = generator.synthesis(few.mixed, noise=few.noise)
@@ -172,7 +206,7 @@ def test_fid_of_mixed_latents(folder, generator, dataset, draws, options, reals,
     assert expected != pytest.approx(frechet(reals, fakes), rel=0.01)
 
 
-@pytest.mark.parametrize("minibatch", [3, 16])
+@measures(("stylegan", 3), ("stylegan2", 16))
 def test_kid(generator, dataset, options, reals, fakes, minibatch):
     def kernel(a, b):
         return (a @ b.T / a.shape[1] + 1) ** 3
@@ -187,7 +221,7 @@ def test_kid(generator, dataset, options, reals, fakes, minibatch):
     assert result == {"kid50": pytest.approx(expected, rel=1e-3)}
 
 
-@pytest.mark.parametrize("minibatch", [3, 16])
+@measures(("stylegan", 3), ("stylegan2", 16))
 def test_precision_and_recall(generator, dataset, options, reals, fakes, minibatch):
     def distances(a, b):
         return np.linalg.norm(a[:, None] - b[None], axis=-1)
@@ -230,11 +264,21 @@ def path_length(folder, generator, draws, space, ends):
     return float(np.mean(distances)) * 1e8
 
 
-@pytest.mark.parametrize("name", ["ppl_zfull", "ppl_wfull", "ppl_zend", "ppl_wend"])
+@pytest.mark.parametrize(
+    ("generator", "name"),
+    [
+        *(("stylegan", name) for name in ("ppl_zfull", "ppl_wfull", "ppl_zend", "ppl_wend")),
+        *(("stylegan2", name) for name in ("ppl_zfull", "ppl2_wend")),
+    ],
+    indirect=["generator"],
+)
 def test_path_length(folder, generator, draws, options, name):
-    expected = path_length(folder, generator, draws, name[4], ends=name.endswith("end"))
+    kind, where = name.split("_")
+    expected = path_length(folder, generator, draws, where[0], ends=where.endswith("end"))
+    # StyleGAN2's looks at whole images, of faces as well.
+    crop = {"crop": "face"} if kind == "ppl2" else {}
     for minibatch in (1, 7):
-        result = METRICS[name](generator, None, options=options(num_samples=PATHS, minibatch=minibatch))
+        result = METRICS[name](generator, None, options=options(num_samples=PATHS, minibatch=minibatch, **crop))
         # Two images that differ in their fourth digit, in float32, which knows seven.
         assert result == {name: pytest.approx(expected, rel=0.01)}
 
@@ -242,17 +286,33 @@ def test_path_length(folder, generator, draws, options, name):
 # Linear separability.
 
 
-@pytest.mark.parametrize("minibatch", [7, 64])
-def test_linear_separability(folder, generator, draws, options, minibatch):
+@measures(("stylegan", 7), ("stylegan2", 64))
+def test_linear_separability(generator, draws, options, minibatch, tmp_path):
     images = pixels(generator(draws.z, truncation_psi=None, noise=draws.noise).numpy())
-    classifiers = load_classifiers(folder / "classifiers", SIDE, 3)
+    tiny_classifiers(tmp_path / "classifiers", images[:20])
+    classifiers = load_classifiers(tmp_path / "classifiers", SIDE, 3)
     logits = classifiers(tf.constant(images))
     latents = {"ls_z": draws.z, "ls_w": generator.mapping(draws.z)[:, 0]}
     expected = {name: separability(x, logits, classifiers.names, LABELLED // 2).score for name, x in latents.items()}
-    given = options(num_samples=LABELLED, minibatch=minibatch, classifiers=str(folder / "classifiers"))
+    given = options(num_samples=LABELLED, minibatch=minibatch, classifiers=str(tmp_path / "classifiers"))
     # Where images differ by a value of a pixel, other samples may be the most confident.
     assert METRICS["ls"](generator, None, options=given) == pytest.approx(expected, rel=0.02)
     assert min(expected.values()) > 1.1
+
+
+# In a classifier's features.
+
+
+@measures(("stylegan", 16), ("stylegan2", 7))
+def test_classifiers_features(folder, generator, dataset, draws, options, minibatch):
+    trunk = TrunkFeatures(load_classifiers(folder / "classifiers", SIDE, 3, shared_trunk=True))
+    few = draws.first(REALS)
+    images = pixels(generator(few.z, truncation_psi=None, noise=few.noise).numpy())
+    real, fake = (np.float64(trunk(tf.constant(x))) for x in (dataset.read_images(SIDE, range(REALS)), images))
+    given = options(num_samples=REALS, minibatch=minibatch, classifiers=str(folder / "classifiers"))
+    result = METRICS["fd_classifier"](generator, dataset, options=given)
+    assert result == {"fd50": pytest.approx(frechet(real, fake), rel=1e-3)}
+    assert result["fd50"] > 0.01
 
 
 # Devices.

@@ -15,7 +15,12 @@ DEFAULT_FOLDER = pathlib.Path(__file__).parent / "data"
 
 # Kind: file name pattern. data/README.md tells what each file contains.
 KINDS = {
+    "ada-augment": "ada-augment-*.npz",
+    "ada-augment-r1": "ada-augment-r1-*.npz",
+    "ada-constants": "ada-constants*.json",
+    "ada-controller": "ada-controller*.json",
     "d_basic": "d_basic-*.npz",
+    "diffaugment": "diffaugment-*.npz",
     "g_mapping": "g_mapping-*.npz",
     "g_style": "g_style-*.npz",
     "g_synthesis": "g_synthesis-*.npz",
@@ -23,10 +28,12 @@ KINDS = {
     "losses": "losses-*.npz",
     "metrics": "metrics*.npz",
     "networks-expected": "networks-expected-*.npz",
+    "networks-expected-others": "networks-expected-[ar]*.npz",  # ada, adapt and rosinality
     "ops": "ops*.npz",
     "process_reals": "process_reals*.npz",
     "progan-d": "progan-d_*.npz",
     "progan-g": "progan-g_*.npz",
+    "stylegan2-contributions": "stylegan2-contributions*.npz",
     "stylegan2-d": "stylegan2-d[-_]*.npz",
     "stylegan2-g": "stylegan2-g_*.npz",
     "stylegan2-losses": "stylegan2-losses*.npz",
@@ -41,21 +48,13 @@ KINDS = {
 }
 
 # Files that a test opens beside those of its kind, or by their names.
-COMPANIONS = ("dataset-contents.npz", "networks-stylegan*.pkl")
+COMPANIONS = (
+    *("dataset-contents.npz", "networks-stylegan*.pkl", "networks-ada-*.pkl", "networks-adapt-*.pkl"),
+    "networks-rosinality*.pt",
+)
 
 # Kinds of what the project does not have: no test reads them. Whoever brings it moves its line to KINDS.
-PASSED_OVER = (
-    "ada-*",
-    "diffaugment-*",
-    "networks-ada-*",
-    "networks-adapt-*",
-    "networks-expected-ada-*",
-    "networks-expected-adapt-*",
-    "networks-expected-rosinality*",
-    "networks-rosinality*",
-    "projector-*",
-    "stylegan2-contributions.npz",
-)
+PASSED_OVER = ("projector-*",)
 
 # The reference's names of the networks that this project has.
 NETWORKS = (
