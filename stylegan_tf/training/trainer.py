@@ -76,7 +76,6 @@ class Trainer:
             self.remarks = [
                 *check_minibatches(config, self.models.D.mbstd_group_size),
                 *check_metric_ticks(config),
-                *suggest_augmentation(config, self.data.num_images),
                 *filter(None, [remark_on_precision(config.precision, config.num_gpus)]),
             ]
             self.parts = parts_of(config)
@@ -89,8 +88,10 @@ class Trainer:
                 self.lock = RunLock(run_dir) if self.hosts.chief else None
                 self.progress, used, damaged = load_newest(run_dir, self.variables())
                 self.remarks += [f"{path} is damaged ({reason}); going on from {used}." for path, reason in damaged]
-            elif config.init_from:
-                self.remarks += initialize(self.models, config.init_from)
+            else:
+                if config.init_from:
+                    self.remarks += initialize(self.models, config.init_from)
+                self.remarks += suggest_augmentation(config, self.data.num_images)
             check_levels(config, self.data, self.progress.images_seen)
             found = {"the number of images": self.data.num_images, "the images seen": self.progress.images_seen}
             check_alike(self.strategy, self.hosts, found)
