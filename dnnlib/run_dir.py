@@ -28,9 +28,14 @@ class RunLock:
 
     def __init__(self, run_dir):
         self.remark = self.file = None
-        file = os.open(Path(run_dir) / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self.path = Path(run_dir) / LOCK
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _is_at(file, self.path):  # the one before has removed it meanwhile
+                os.close(file)
+                self.__init__(run_dir)
+                return
         except BlockingIOError:
             owner = os.read(file, 1000).decode(errors="replace") or "another process"
             os.close(file)
@@ -49,6 +54,9 @@ class RunLock:
     def release(self):
         """Gives it back."""
         if self.file is not None:
+            if self.remark is None:
+                with contextlib.suppress(OSError):
+                    self.path.unlink()
             os.close(self.file)
             self.file = None
 
@@ -60,6 +68,14 @@ class RunLock:
 
     def __del__(self):
         self.release()
+
+
+def _is_at(file, path):
+    """Whether an open file is the one at a path."""
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def is_locked(run_dir):

@@ -89,7 +89,8 @@ def open_sampler(network, num_gpus, minibatch, precision, cache_dir):
         click.echo(remark, err=True)
     with make_strategy(num_gpus, Hosts()).scope():
         generator = load_generator(target.path, dtype_policy(precision))
-    return Sampler(generator, minibatch), Look(str(target.path), precision=precision)
+    sampler = Sampler(generator, minibatch)
+    return sampler, Look(str(target.path), sampler.usual_psi, sampler.truncated_layers, precision=precision)
 
 
 def make_look(sampler, look, psi=None, cutoff=None, label=None, **changes):

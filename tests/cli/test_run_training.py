@@ -112,7 +112,6 @@ def test_everything_is_there(run_dir):
     snapshots = ("network-snapshot-000001", "network-snapshot-000002")
     files = ("G.keras", "D.keras", "Gs.keras", "training.json")
     assert names == {
-        ".lock",
         "config.json",
         "log.txt",
         "reals.png",
