@@ -10,7 +10,7 @@ from stylegan_tf.networks import StyleGAN2Discriminator, StyleGAN2Generator
 MIXED = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
 SIZES = {"resolution": 16, "fmap_base": 128, "fmap_max": 16}
 MAPPING = {"latent_size": 16, "dlatent_size": 16, "mapping_fmaps": 16, "mapping_layers": 2}
-# Relative errors against float32, by the norm; of bfloat16's gradients, 0.08 was measured. Gradients jump where rounding
+# Relative errors against float32, by the norm. Gradients, of which bfloat16's 0.08 was measured, jump where rounding
 # moves a number across the kink of the leaky ReLU, or across the clamp.
 ERROR = {"mixed_bfloat16": 0.01, "mixed_float16": 0.002}
 GRADIENT_ERROR = {"mixed_bfloat16": 0.16, "mixed_float16": 0.02}
