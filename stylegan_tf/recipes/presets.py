@@ -178,7 +178,7 @@ OTHER_DATASET = {"mirror": False}
 # Ours: StyleGAN2's networks for the digits are as small as StyleGAN's.
 SG2_DIGITS = {"generator": {"fmap_base": 256}, "loss": {"r1_gamma": 0.5}}
 # Every image of these is at the full resolution, and takes longer.
-SG2_DIGITS_NOT_GROWN = merge(SG2_DIGITS, {"schedule": FULL_RESOLUTION_AT_ONCE, "total_kimg": 80})
+SG2_DIGITS_NOT_GROWN = merge(SG2_DIGITS, {"schedule": FULL_RESOLUTION_AT_ONCE, "total_kimg": 120})
 
 # What neither table can say alone.
 EXCEPTIONS = {
