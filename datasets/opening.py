@@ -47,8 +47,16 @@ def split_path(dataset, data_dir=None):
 
 
 def is_created(name, data_dir="data"):
-    """Whether `open_dataset` would find the data set, without creating it."""
-    return tf.io.gfile.isdir(os.path.join(data_dir, name))
+    """Whether `open_dataset` would find the data set, without creating it; DatasetError if it is no folder."""
+    path = os.path.join(data_dir, name)
+    if tf.io.gfile.isdir(path):
+        return True
+    if tf.io.gfile.exists(path):
+        raise DatasetError(
+            f"{path} is a file, and a data set is a folder of .tfrecords files. Give one, or create it with "
+            "python dataset_tool.py."
+        )
+    return False
 
 
 def open_dataset(name, data_dir="data", resolution=None, max_label_size=0, max_images=None):

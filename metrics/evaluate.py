@@ -13,6 +13,7 @@ import metrics
 from datasets.opening import is_created, open_dataset, split_path
 from dnnlib.files import check_can_create
 from dnnlib.json_lines import append_record, read_records
+from metrics import networks
 from metrics.networks import files_of
 from metrics.options import Options, options_of
 from metrics.rows import CACHE_VERSION
@@ -28,6 +29,14 @@ RESULTS = "metrics.jsonl"
 # The metrics of the paper's tables.
 PAPER = ("fid50k", "ppl_zfull", "ppl_wfull", "ppl_zend", "ppl_wend", "ls")
 _PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")
+
+# Options that only some metrics look at: {option: whether a metric of that name does}.
+_TAKEN_BY = {
+    "crop": lambda name: name.startswith("ppl_"),
+    "svm": lambda name: name == "ls",
+    "degenerate": lambda name: name == "ls",
+    "classifiers": lambda name: metrics.METRICS[name].network in (networks.classifiers, networks.trunk),
+}
 
 
 class Request(NamedTuple):
@@ -108,6 +117,9 @@ def resolve(network, all_snapshots, names, num_gpus, dataset=None, data_dir=None
             f"--truncation-psi is for metrics that compare with real images, not for {', '.join(odd)}; measure those "
             "without it."
         )
+    for name, takes in _TAKEN_BY.items():
+        if given.get(name) is not None and not any(map(takes, names)):
+            raise ValueError(f"--{name} has no effect on {', '.join(names)}; leave it out.")
     data_dir = data_dir or (config.data_dir if own else "data")
     return Request(targets, names, dataset, data_dir, options, Path(outdir or newest.home), num_gpus)
 

@@ -104,6 +104,23 @@ def test_curves_and_bars():
     assert [text.get_text() for text in axes.get_xticklabels()] == ["4x4", "8x8"] and axes.get_title() == "2"
 
 
+def test_what_shows_other_networks_is_not_replaced(run, tmp_path):
+    """A run is drawn again; a snapshot of the same run, or a file beside another one, is something else."""
+    for name in "ab":
+        tiny_generator(family="stylegan2").save(tmp_path / f"{name}.keras")
+    snapshots = [run / f"network-snapshot-00000{number}" for number in (1, 2)]
+    files = [tmp_path / f"{name}.keras" for name in "ab"]
+    for first, second in (snapshots, files, (run, snapshots[1])):
+        outdir = tmp_path / "figures" / first.name
+        options = ["--seeds=1", f"--outdir={outdir}"]
+        for _ in range(2):
+            assert invoke("contributions", f"--network={first}", *options).exit_code == 0
+        before = {path: path.read_bytes() for path in outdir.glob("*")}
+        result = invoke("contributions", f"--network={second}", *options)
+        assert result.exit_code == 2 and "does not show these runs" in result.stderr
+        assert {path: path.read_bytes() for path in outdir.glob("*")} == before
+
+
 def test_networks_that_add_nothing_up(run, tmp_path):
     generators = {
         "stylegan": tiny_generator(),

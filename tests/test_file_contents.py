@@ -1,6 +1,7 @@
 """Network files are known by what is in them, whatever they are called."""
 
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from processes import ROOT
 from tiny_generators import tiny_generator
 
 from stylegan_tf.export.model_card import network_facts
-from stylegan_tf.files.find import find_targets, is_foreign, load_generator
+from stylegan_tf.files.find import find_targets, is_foreign, load_generator, load_trained
 from stylegan_tf.files.identity import network_hash
 
 PICKLE = ROOT / "tests/reference/data/networks-stylegan1.pkl"
@@ -42,3 +43,15 @@ def test_what_is_no_network_is_refused_by_name(tmp_path, name, content):
     with pytest.raises(ValueError, match=str(path)) as error:
         load_generator(path)
     assert np.char.count(str(error.value), "\n") == 0
+
+
+@pytest.mark.parametrize("name", ["picture.png", "checkpoint-000001.npz", "pictures.zip"])
+def test_other_kinds_of_files_are_refused_before_they_are_opened(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"\x89PNG and so on")
+    if path.suffix != ".png":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("0.npy", b"")
+    for find in (find_targets, load_trained):
+        with pytest.raises(ValueError, match=f"{path} is no network; give a run, a snapshot"):
+            find(path)

@@ -10,7 +10,7 @@ from tiny_generators import tiny_generator
 from dnnlib.image_files import read_text, save_image
 from stylegan_tf.files.identity import network_hash
 from stylegan_tf.pictures import gallery
-from stylegan_tf.pictures.gallery import Look, write_images
+from stylegan_tf.pictures.gallery import Look, is_there, write_images
 from stylegan_tf.pictures.sampler import Sampler, latents
 
 LOOK = Look("tiny.keras", psi=0.5, cutoff=3)
@@ -72,7 +72,9 @@ def test_another_look_is_not_overwritten(sampler, tmp_path, change):
     with pytest.raises(ValueError, match=r"seed0001\.png is another image: its .* is '.*', not '.*'; choose another"):
         write_images(sampler, LOOK._replace(**change), [0, 1], tmp_path)
     assert modified(tmp_path) == before
-    save_image(tmp_path / "seed0001.png", np.zeros((8, 8, 3), np.uint8))
+    save_image(tmp_path / "seed0001.png", np.zeros((8, 8, 3), np.uint8), {"seeds": "1, " * 5000})
+    with pytest.raises(ValueError, match=r"its seeds is '1, .{50,99} \.\.\., not '2'; choose another"):
+        is_there(tmp_path / "seed0001.png", {"seeds": "2"})
     with pytest.raises(ValueError, match=r"seed0001\.png is another image: .* another network, None \(which it has no"):
         write_images(sampler, LOOK, [1], tmp_path)
     (tmp_path / "seed0001.png").write_bytes(b"P6")

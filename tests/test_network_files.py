@@ -156,7 +156,7 @@ def test_a_published_network(tmp_path, monkeypatch, source):
     monkeypatch.setattr(find, "obtain_network", lambda source, cache: Path(cache, f"{len(source)}.pkl"))
     (target,) = find_targets(source, cache_dir="elsewhere")
     assert target == (Path("elsewhere", f"{len(source)}.pkl"), Path(), None, None)
-    Path("ffhq-1024").touch()
+    Path("ffhq-1024").write_bytes(b"\x80 as pickles begin")
     assert find_targets("ffhq-1024")[0].path == Path("ffhq-1024")
 
 

@@ -67,6 +67,11 @@ def main(context, network, output, form, version, max_batch, truncation_cutoff, 
     target = find_targets(network, cache_dir=cache_dir)[-1]
     if form == "savedmodel":
         check_can_create(output)
+        for other, (_, ending, _) in FILES.items():
+            if output.suffix == ending:
+                raise ValueError(
+                    f"With --format=savedmodel, {output} would be a folder; use --format={other}, or another name."
+                )
     elif output.suffix != suffix:
         raise ValueError(f"With --format={form}, the file must be called NAME{suffix}; received {output}.")
     path = version_folder(output, version) if form == "savedmodel" else output

@@ -59,6 +59,7 @@ def find_targets(source, all_snapshots=False, cache_dir="cache"):
     """
     path = Path(source)
     if path.is_file():
+        check_kind(path)
         return [read_target(path)]
     if not path.is_dir():
         if not is_published(source):
@@ -71,6 +72,23 @@ def find_targets(source, all_snapshots=False, cache_dir="cache"):
     if missing:
         raise ValueError(f"There is no {missing[0]}; {_GIVE}.")
     return [read_target(file) for file in files]
+
+
+def check_kind(path):
+    """ValueError for a file that is no network by its first bytes nor by its name; a damaged one passes."""
+    if path.suffix in (*SUFFIXES, ".keras"):
+        return
+    with open(path, "rb") as file:
+        start = file.read(2)
+    known = start[:1] == b"\x80"
+    if start == b"PK":
+        try:
+            with zipfile.ZipFile(path) as archive:
+                known = any(name.rpartition("/")[2] in ("metadata.json", "data.pkl") for name in archive.namelist())
+        except zipfile.BadZipFile:
+            known = True
+    if not known:
+        raise ValueError(f"{path} is no network; {_GIVE}.")
 
 
 def is_foreign(path):

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dnnlib.optional import import_optional
-from stylegan_tf.files.find import load_generator
+from stylegan_tf.files.find import find_snapshots, load_generator
 from stylegan_tf.pictures.convergence import check_redrawn, write_curves
 
 _HEADER = ("network", "kimg", "resolution", "deviation", "percent")
@@ -74,7 +74,10 @@ def write_contributions(targets, sampler, look, seeds, path):
             look's class, or Matplotlib is missing; or there is a figure of something else at PATH.
     """
     look.check(sampler)
-    text = {"figure": "contributions", "runs": str(targets[-1].home.resolve())}
+    last = targets[-1]
+    # A run that goes on is drawn again; one of its snapshots, or a file beside another one, is something else.
+    shown = last.home if len(targets) == len(find_snapshots(last.home)) else last.path
+    text = {"figure": "contributions", "runs": str(shown.resolve())}
     check_redrawn(path, text)
     generator, found = sampler.generator, []
     # The last one goes first: it is the one that is loaded, and the one that stands for all when it cannot be shown.

@@ -3,6 +3,7 @@
 import html
 import math
 import os
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -146,7 +147,10 @@ def is_there(path, text):
                 known = f"hash {found[HASH][:8]}, not {value[:8]}" if HASH in found else "which it has no hash of"
                 what = f"it was made by another network, {found.get('network')} ({known})"
             else:
-                what = f"its {keyword} is {found.get(keyword)!r}, not {value!r}"
+                was, wanted = (
+                    textwrap.shorten(repr(text), 100, placeholder=" ...") for text in (found.get(keyword), value)
+                )
+                what = f"its {keyword} is {was}, not {wanted}"
             raise ValueError(f"{path} is another image: {what}; choose another --outdir, or remove it.")
     return True
 

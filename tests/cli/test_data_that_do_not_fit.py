@@ -26,6 +26,7 @@ def folder(tmp_path_factory):
         for image in dataset.read(8):
             writer.add_image(image)
         writer.set_labels(dataset.labels)
+    (data / "file").touch()
     return folder
 
 
@@ -37,6 +38,7 @@ LACKING = {
     "a level": (["--dataset=gap"], "no level of 8x8", "--no-growing", "lod_initial_resolution=16"),
     "images": (["--dataset=tiny", "--metrics=fid50k"], "50 images", "50000"),
     "the resolution": (["--dataset=tiny", "--resolution=32"], "no level of 32x32"),
+    "a folder": (["--dataset=file"], "data/file is a file, and a data set is a folder"),
     "the data set": (["--dataset=cats"], "no data set 'cats'"),
 }
 
@@ -83,8 +85,12 @@ def test_levels_that_a_run_has_behind_it_are_not_needed(folder):
 @pytest.mark.parametrize("given", [["--dry-run"], []], ids=["dry-run", "run"])
 @pytest.mark.parametrize(
     "options, word",
-    [(["--dataset=plain"], "no labels"), (["--dataset=tiny", "--attributes=Smiling"], "no attribute 'Smiling'")],
-    ids=["labels", "attributes"],
+    [
+        (["--dataset=plain"], "no labels"),
+        (["--dataset=tiny", "--attributes=Smiling"], "no attribute 'Smiling'"),
+        (["--dataset=file"], "data/file is a file"),
+    ],
+    ids=["labels", "attributes", "a folder"],
 )
 def test_classifiers(folder, options, word, given):
     options = [*options, f"--data-dir={folder / 'data'}", f"--outdir={folder / 'classifiers'}", "--num-gpus=0", *given]

@@ -163,6 +163,7 @@ def wrong(run):
         (["--output={wrong}/G.keras"], ["{wrong}/G.keras is a file"]),
         (["--output={wrong}/G.keras", "--format=keras"], ["{wrong}/G.keras already exists"]),
         (["--output={wrong}/new.h5", "--format=keras"], ["NAME.keras", "{wrong}/new.h5"]),
+        (["--output={wrong}/new.onnx"], ["{wrong}/new.onnx would be a folder; use --format=onnx"]),
         (["--format=onnx", "--max-batch=4"], ["--max-batch has no effect with --format=onnx"]),
         (["--format=weights", "--truncation-cutoff=4"], ["--truncation-cutoff has no effect with --format=weights"]),
         (["--format=keras", "--version=4"], ["--version has no effect with --format=keras"]),

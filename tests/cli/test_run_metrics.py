@@ -219,7 +219,7 @@ def test_dry_run_knows_of_too_few_images(folder):
 def test_options_reach_the_plan(folder):
     values = ["--data-dir=elsewhere", "--no-mirror", "--crop=face", "--svm=reference", "--degenerate=perfect"]
     values += ["--seed=3", "--num-samples=100", "--minibatch=4", "--outdir=there", "--cache-dir=here"]
-    plan = planned(f"--network={folder / 'run'}", "--metric=ls", *values)
+    plan = planned(f"--network={folder / 'run'}", "--metric=ls", "--metric=ppl_wend", *values)
     names = ("data_dir", "mirror", "crop", "svm", "degenerate", "seed", "num_samples", "minibatch", "results")
     assert [plan[name] for name in names] == [
         *("elsewhere", False, "face", "reference", "perfect"),
@@ -357,6 +357,7 @@ def wrong(folder, tmp_path_factory):
     (wrong / "cache" / "cache.json").write_text('{"version": 0}')
     tiny_classifiers(wrong / "large-classifiers", np.zeros((2, 16, 16, 3), np.uint8))
     (wrong / "graph.pb").write_bytes(b"no graph")
+    (wrong / "file").touch()
     create_dataset(wrong / "data", name="plain", labels=False)
     return wrong
 
@@ -411,6 +412,12 @@ FD, FID, LS, PPL = (f"--metric={name}" for name in ("fd_classifier", "fid50k", "
             ["no shared trunk", "python run_classifiers.py --dataset=plain", "/plain --shared-trunk"],
         ),
         ([PPL, LS, FID, "--truncation-psi=0.7"], ["--truncation-psi", "not for ppl_wend, ls"]),
+        ([FD, FID, "--svm=reference"], ["--svm has no effect on fd_classifier, fid50k"]),
+        ([PPL, "--degenerate=skip"], ["--degenerate has no effect on ppl_wend"]),
+        ([LS, "--metric=ppl2_wend", "--crop=face"], ["--crop has no effect on ls, ppl2_wend"]),
+        ([FID, "--classifiers={wrong}/empty"], ["--classifiers has no effect on fid50k"]),
+        ([FD, f"--network={{folder}}/run/{SECOND}/training.json"], ["training.json is no network; give a run"]),
+        ([FD, "--dataset=file", "--data-dir={wrong}"], ["{wrong}/file is a file, and a data set is a folder"]),
         ([], ["--metric", "fid50k, ppl_zfull"]),
     ],
     ids=lambda value: value[-1] if value and value[0].startswith("--metric") else "",
