@@ -16,6 +16,7 @@ from datasets import alignment, celeba, cifar, ffhq, hdf5, image_folder, lsun, m
 from datasets import verify as verification
 from datasets.convert import create_dataset, plan_dataset
 from datasets.digits import digits
+from datasets.errors import DatasetError
 from datasets.naming import readable
 from datasets.pyramid import ENCODINGS, describe_shape
 from datasets.records import is_url
@@ -115,7 +116,7 @@ CREATE_OPTIONS = (
         default="raw",
         help="raw is the original's format; png and jpeg take less disk and more time to read.",
     ),
-    click.option("--quality", type=Whole(1, 100), default=95, help="Quality of --encoding=jpeg."),
+    click.option("--quality", type=Whole(1, 100), help="Quality of --encoding=jpeg.  [default: 95]"),
     click.option("--shards", type=Whole(1, 99_999), default=1, help="Files that each resolution is spread over."),
     WORKERS,
     ON_ERROR,
@@ -136,8 +137,11 @@ def create_command(*parameters, shuffle=True):
     def decorate(function):
         @functools.wraps(function)
         def run(out, dry_run, shuffle, max_images, encoding, quality, shards, workers, on_error, **source_options):
+            if quality is not None and encoding != "jpeg":
+                raise DatasetError(f"--quality has no effect with --encoding={encoding}; leave it out.")
             check_new_folder(out)  # before the source is looked through, which can take minutes
             source = function(**source_options)
+            quality = quality or 95
             options = {"shuffle": shuffle, "max_images": max_images, "encoding": encoding, "quality": quality}
             options |= {"shards": shards, "on_error": on_error}
             if dry_run:

@@ -441,6 +441,7 @@ def test_help_of_a_command(name):
         (["create-from-images", "{out}", "{in}", "--max-images=0"], ["--max-images", "0"]),
         (["create-from-images", "{out}", "{in}", "--encoding=gif"], ["--encoding", "'gif'", "'jpeg'"]),
         (["create-from-images", "{out}", "{in}", "--quality=101"], ["--quality", "101"]),
+        (["create-from-images", "{out}", "{in}", "--quality=50"], ["--quality has no effect with --encoding=raw"]),
         (["create-from-images", "{out}", "{in}", "--shards=0"], ["--shards", "0"]),
         (["create-from-images", "{out}", "{in}", "--shards=9"], ["8 images cannot be spread over 9 shards"]),
         (["create-from-images", "{out}", "{in}", "--workers=0"], ["--workers", "0"]),
