@@ -38,8 +38,9 @@ def network(networks):
 @pytest.fixture
 def opened(networks, samplers, monkeypatch):
     """The door has opened StyleGAN2's network once and for all tests, as tracing takes longer than all else."""
-    network = networks["stylegan2"]
-    monkeypatch.setattr(generate, "open_sampler", lambda **given: (samplers["stylegan2"], str(network)))
+    network, sampler = networks["stylegan2"], samplers["stylegan2"]
+    look = Look(str(network), sampler.usual_psi, sampler.truncated_layers)
+    monkeypatch.setattr(generate, "open_sampler", lambda **given: (sampler, look))
     return network
 
 
