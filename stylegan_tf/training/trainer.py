@@ -2,6 +2,7 @@
 
 import gc
 import math
+from contextlib import ExitStack
 from dataclasses import replace
 
 import tensorflow as tf
@@ -63,7 +64,7 @@ class Trainer:
         self.hosts = find_hosts()
         self.strategy = make_strategy(config.num_gpus, self.hosts)
         use_precision(config.precision)
-        with watch(self.hosts):
+        with watch(self.hosts), ExitStack() as until_ready:
             check_alike(self.strategy, self.hosts, {"the configuration": to_dict(config)})
             self.data = open_data(config, self.strategy, self.hosts)
             self.config = config = replace(config, resolution=self.data.resolution)
@@ -85,7 +86,7 @@ class Trainer:
             self.lock = None
             if run_dir is not None:
                 # Before the checkpoint is chosen, as another process may be writing the next one.
-                self.lock = RunLock(run_dir) if self.hosts.chief else None
+                self.lock = until_ready.enter_context(RunLock(run_dir)) if self.hosts.chief else None
                 self.progress, used, damaged = load_newest(run_dir, self.variables())
                 self.remarks += [f"{path} is damaged ({reason}); going on from {used}." for path, reason in damaged]
             else:
@@ -95,6 +96,7 @@ class Trainer:
             check_levels(config, self.data, self.progress.images_seen)
             found = {"the number of images": self.data.num_images, "the images seen": self.progress.images_seen}
             check_alike(self.strategy, self.hosts, found)
+            until_ready.pop_all()  # from here on, the run keeps its lock to its end
         self.metrics = {name: metrics[name] for name in config.metrics}
         self.profile = Profile(profile)
         self.wandb = wandb
