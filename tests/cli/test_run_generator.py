@@ -184,7 +184,10 @@ def test_names_of_classes(tmp_path):
         (["--seeds=0", "--network={folder}/damaged.keras"], ["damaged.keras is damaged"]),
         (["--seeds=0", "--network={folder}/damaged.pkl"], ["damaged.pkl"]),
         (["--seeds=0", "--num-gpus=99"], ["--num-gpus=99 is more than the"]),
-        (["--seeds=0", "--outdir={folder}/damaged.keras"], ["damaged.keras", "cannot be used"]),
+        (
+            ["--seeds=0", "--outdir={folder}/damaged.keras"],
+            ["--outdir", "damaged.keras is a file, and nothing can be written into it"],
+        ),
         (["--network=x"], ["Missing option '--seeds'"]),
     ],
 )
