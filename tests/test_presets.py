@@ -249,7 +249,7 @@ def test_configuration_on_digits(name):
         if name == "sg2-f":
             expected |= dict.fromkeys(sizes, 512)
         if name in ("sg2-e", "sg2-f"):
-            expected["total_kimg"] = 80.0
+            expected["total_kimg"] = 120.0
     assert found == expected
 
 

@@ -45,7 +45,7 @@ def constructor_arguments(family, network, static_kwargs, variables):
         elif name not in ignored:
             raise ValueError(f"Its argument {shown(name)} is unknown.")
     expected, held = family.weights(network, defaults | arguments), sum(array.size for array in variables.values())
-    if was_not_grown(variables):
+    if "resolution" in defaults and was_not_grown(variables):
         maps = feature_maps_of_stages(defaults | arguments)
         expected -= (defaults | arguments)["num_channels"] * sum(maps[1:-1])
     if expected > held:
