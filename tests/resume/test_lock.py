@@ -31,7 +31,7 @@ def test_the_second_is_told_who_the_first_is(tmp_path):
 
 
 def test_a_killed_process_leaves_no_lock(tmp_path):
-    program = "import sys; from dnnlib.run_dir import RunLock; lock = RunLock(sys.argv[1]); print(); sys.stdin.read()"
+    program = "import sys; from dnnlib.run_dir import RunLock; lock = RunLock(sys.argv[1]); print(flush=True); input()"
     command = [sys.executable, "-c", program, str(tmp_path)]
     root = Path(run_dirs.__file__).parents[1]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root) as process:
