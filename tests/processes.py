@@ -63,14 +63,14 @@ def start(*arguments, cwd=ROOT, **environment):
     return Process(request)
 
 
-def finish(process, timeout=300):
+def finish(process, timeout=600):
     """Waits for the end of a process that should succeed; returns what it printed."""
     output, errors = process.communicate(timeout=timeout)
     assert process.returncode == 0, output + errors
     return output
 
 
-def run(*arguments, timeout=300, **options):
+def run(*arguments, timeout=600, **options):
     """Waits for the end of a process that `start` starts; returns a subprocess.CompletedProcess."""
     process = start(*arguments, **options)
     output, errors = process.communicate(timeout=timeout)

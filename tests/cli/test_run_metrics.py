@@ -321,7 +321,7 @@ def test_control_c(folder, tmp_path):
     cache = tmp_path / "interrupted"
     _, process, path = begin(folder, cache, 100_000, start_python)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=100)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130, errors
     assert errors.splitlines()[-1] == "Stopped; the same command goes on from here."
     assert "Traceback" not in errors

@@ -458,7 +458,7 @@ def test_wrong_options(tiny, given, words):
 
 def test_wrong_option_of_a_user(refused):
     folder, process = refused
-    output, errors = process.communicate(timeout=100)
+    output, errors = process.communicate(timeout=300)
     assert process.returncode == 2
     assert output == ""
     # TensorFlow greets on this stream, whatever its log level.
