@@ -12,7 +12,7 @@ import time
 import click
 
 import dnnlib.quiet_tensorflow  # noqa: F401
-from datasets import alignment, celeba, cifar, ffhq, hdf5, image_folder, lsun, mnist, reshard, svhn, views
+from datasets import alignment, avatars, celeba, cifar, ffhq, hdf5, image_folder, lsun, mnist, reshard, svhn, views
 from datasets import verify as verification
 from datasets.convert import create_dataset, plan_dataset
 from datasets.digits import digits
@@ -370,6 +370,21 @@ def create_digits():
     They come with the package and need no download. The digits become labels.
     """
     return digits()
+
+
+@create_command(
+    click.option("--style", default=avatars.STYLE, help="Style of DiceBear; its licence must be free."),
+    click.option("--count", type=Whole(1, 10**7), default=avatars.COUNT, help="Avatars to draw."),
+    click.option("--resolution", **SIDE, default=avatars.RESOLUTION, help="Side of the images."),
+    shuffle=False,
+)
+def create_avatars(style, count, resolution):
+    """From DiceBear's avatars, drawn here.
+
+    They need no download. What each was drawn from, such as hair, glasses and the colour of the skin, becomes labels.
+    """
+    count = min(count, common_option("max_images") or count)
+    return avatars.avatars(style, count, resolution, workers=common_option("workers"))
 
 
 @command

@@ -128,6 +128,8 @@ def create_dataset(out, source, *, shards=1, workers=None, encoding="raw", quali
         labels = None if plan.labels is None else plan.labels[kept]
         if labels is not None:
             writer.set_labels(labels, plan.label_names)
+        for suffix, text in source.files.items():
+            writer.add_file(suffix, text)
         if skipped:
             writer.add_file("skipped.txt", "".join(f"{name}\t{reason}\n" for name, reason in skipped))
     return Created(len(kept), skipped, labels, plan.label_names)

@@ -6,12 +6,23 @@ import shlex
 import click
 import tensorflow as tf
 
+from datasets import avatars
 from datasets.convert import create_dataset
 from datasets.digits import digits
 from datasets.errors import DatasetError
 from datasets.records import is_url
 from datasets.tfrecords import MultiResolutionDataset
 from dnnlib.files import expand_home
+
+# Data sets that come with the project: {name: (what they are, source, how it is stored)}.
+EMBEDDED = {
+    "digits": ("from scikit-learn's 1,797 handwritten digits", digits, {"workers": 1}),
+    "avatars": (
+        f"of {avatars.COUNT:,} avatars drawn by DiceBear, {avatars.STYLE}",
+        avatars.avatars,
+        {"shuffle": False},
+    ),
+}
 
 
 def split_path(dataset, data_dir=None):
@@ -60,7 +71,7 @@ def is_created(name, data_dir="data"):
 
 
 def open_dataset(name, data_dir="data", resolution=None, max_label_size=0, max_images=None):
-    """Opens `data_dir/name`; "digits" is created on first use.
+    """Opens `data_dir/name`; those of `EMBEDDED` are created on first use.
 
     Args:
         name: Name of the data set, a folder in `data_dir`.
@@ -77,14 +88,15 @@ def open_dataset(name, data_dir="data", resolution=None, max_label_size=0, max_i
     """
     folder = os.path.join(data_dir, name)
     if not is_created(name, data_dir):
-        if name != "digits":
+        if name not in EMBEDDED:
             raise DatasetError(
                 f"There is no data set {name!r} in {data_dir}; {_describe_existing(data_dir)}. Create it from a folder "
                 f"of images with python dataset_tool.py create-from-images {shlex.quote(folder)} SOURCE, or use "
-                "'digits', which creates itself."
+                f"{' or '.join(map(repr, EMBEDDED))}, which creates itself."
             )
-        click.echo(f"Creating {folder} from scikit-learn's 1,797 handwritten digits, once.")
-        create_dataset(folder, digits(), workers=1)
+        what, source, options = EMBEDDED[name]
+        click.echo(f"Creating {folder} {what}, once.")
+        create_dataset(folder, source(), **options)
     return MultiResolutionDataset(folder, resolution, max_label_size, max_images)
 
 

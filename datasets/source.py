@@ -27,6 +27,7 @@ class Source:
         notes: Lines about what the source made of what it found.
         left_out: {what: count} of what it found and does not take.
         num_unusable: Images of which it is known already that `decode` will fail.
+        files: {suffix: text} of files NAME-SUFFIX that the data set gets besides.
     """
 
     num_images: int
@@ -39,6 +40,7 @@ class Source:
     notes: tuple = ()
     left_out: dict = field(default_factory=dict)
     num_unusable: int = 0
+    files: dict = field(default_factory=dict)
 
 
 def encode_images(decode, shape, encoding, quality, fetched):

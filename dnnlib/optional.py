@@ -3,13 +3,14 @@
 import importlib
 
 
-def import_optional(module, purpose, extra):
+def import_optional(module, purpose, extra, packages=None):
     """Returns an imported module, such as "scipy.io".
 
     Args:
-        module: Name of the module; its package is named like the one to install.
+        module: Name of the module.
         purpose: What needs it, the beginning of a sentence: "Reading LSUN's databases".
         extra: The extra in pyproject.toml that has the package.
+        packages: What to install, as pip takes it; by default the package that is named like the module.
 
     Raises:
         ValueError: It is not installed; the message has the line that installs it.
@@ -19,5 +20,6 @@ def import_optional(module, purpose, extra):
     except ImportError as error:
         package = module.partition(".")[0]
         raise ValueError(
-            f"{purpose} needs the package {package}, of the extra [{extra}]. Install it: pip install {package}."
+            f"{purpose} needs the package {package}, of the extra [{extra}]. Install it: pip install "
+            f"{packages or package}."
         ) from error

@@ -34,6 +34,7 @@ from tiny_formats import (
 import dataset_tool
 import run_training
 from datasets import convert, views
+from datasets.avatars import avatars
 from datasets.digits import enlarge
 from datasets.opening import open_dataset
 from datasets.tfrecords import MultiResolutionDataset, shuffled_order
@@ -295,6 +296,10 @@ def published(tmp_path_factory):
     scans = load_digits()
     images = np.stack([enlarge(scan) for scan in scans.images[:6]])
     made["create-digits"] = ["--max-images=6"], images, one_hot(scans.target[:6], 10), DIGITS, True
+
+    drawn = avatars(count=5, resolution=16)
+    images = np.stack([drawn.decode(drawn.fetch(index)) for index in range(5)])
+    made["create-avatars"] = ["--count=5", "--resolution=16"], images, drawn.labels, drawn.label_names, False
     return made
 
 
@@ -455,6 +460,11 @@ def test_help_of_a_command(name):
         (["create-lsun-wide", "{out}", "{in}", "--width=100"], ["--width", "100", "power of two"]),
         (["create-lsun-wide", "{out}", "{in}", "--height=31"], ["height", "31"]),
         (["create-mnistrgb", "{out}", "{in}", "--num-images=0"], ["--num-images", "0"]),
+        (["create-avatars", "{out}", "--count=0"], ["--count", "0"]),
+        (["create-avatars", "{out}", "--resolution=100"], ["--resolution", "100", "power of two"]),
+        (["create-avatars", "{out}", "--style=voxel"], ["no style 'voxel'", "critters", "voxel-art"]),
+        (["create-avatars", "{out}", "--style=bottts"], ["bottts is not free", "'Free for personal", "critters"]),
+        (["create-avatars", "{out}", "--style=initials"], ["initials writes letters", "critters"]),
         (["create-mnistrgb", "{out}", "{in}", "--seed=-1"], ["--seed", "-1"]),
         (["align-faces", "{out}", "{in}", "{out}.json"], ["LANDMARKS", "{out}.json", "does not exist"]),
         (["align-faces", "{out}", "{in}", "{in}/long/0.png"], ["{in}/long/0.png", "JSON"]),
@@ -492,7 +502,7 @@ def arguments(name, out, other):
 def test_arguments_of_a_command(tmp_path, name):
     rejects(tmp_path, [name], "Missing argument")
     rejects(tmp_path, [name, "--bogus"], "No such option", "--bogus")
-    if name != "create-digits":
+    if name not in ("create-digits", "create-avatars"):
         rejects(tmp_path, arguments(name, tmp_path / "out", tmp_path / "missing"), tmp_path / "missing")
 
 
