@@ -51,9 +51,9 @@ class Adam:
         squares = tf.add_n([tf.reduce_sum(tf.square(strategy.experimental_local_results(g)[0])) for g in summed])
         finite = tf.math.is_finite(squares)
 
-        # Where they are not, numbers with which nothing moves, instead of a branch that would wait for the device. Before
-        # the first update, the powers of a second one would divide 0 by 0.
+        # Where they are not, numbers with which nothing moves, instead of a branch that would wait for the device.
         self.updates.assign_add(tf.cast(finite, tf.int64))
+        # With no update at all, Adam's correction of the moments' bias would be 0 / 0.
         updates = tf.cast(tf.maximum(self.updates.read_value(), 1), tf.float32)
         learning_rate = tf.where(finite, learning_rate, 0.0)
         powers = tf.pow(beta1, updates), tf.pow(beta2, updates)

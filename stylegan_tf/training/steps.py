@@ -36,8 +36,8 @@ class TrainingStep:
         self.level = Level(models, config, resolution, fading, all_labels)
         self.parts = parts_of(config)
         self.statistics = statistics_of(self.parts)
-        # XLA compiles the parts whole on one device. Of several, it compiles what each computes alone, as it does not know
-        # their sums. What is drawn stays outside: XLA's generator gives other numbers.
+        # XLA compiles the parts whole on one device. Of several, it compiles what each computes alone, as it does not
+        # know their sums. What is drawn stays outside: XLA's generator gives other numbers.
         alone = strategy.num_replicas_in_sync == 1
         inner, outer = (config.use_xla and not alone), (config.use_xla and alone)
         self.gradients_of, self.drawing, self.training = {}, {}, {}
