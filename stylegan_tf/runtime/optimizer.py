@@ -48,7 +48,7 @@ class Adam:
             tf.distribute.ReduceOp.SUM, [(gradient, target) for gradient, target, _, _ in used]
         )
         # One pass over the gradients serves both: a sum of squares is finite only if all of them are.
-        squares = tf.add_n([tf.reduce_sum(tf.square(strategy.experimental_local_results(g)[0])) for g in summed])
+        squares = 2 * tf.add_n([tf.nn.l2_loss(strategy.experimental_local_results(g)[0]) for g in summed])
         finite = tf.math.is_finite(squares)
 
         # Where they are not, numbers with which nothing moves, instead of a branch that would wait for the device.
