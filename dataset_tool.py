@@ -1,33 +1,31 @@
 """Makes, checks and shows data sets: python dataset_tool.py create-from-images data/custom ~/images"""
 
-import functools
-import inspect
-import math
-import os
-import pathlib
-import re
-import shlex
-import time
-
 import click
 
 import dnnlib.quiet_tensorflow  # noqa: F401
 from datasets import alignment, avatars, celeba, cifar, ffhq, hdf5, image_folder, lsun, mnist, reshard, svhn, views
 from datasets import verify as verification
-from datasets.convert import create_dataset, plan_dataset
+from datasets.creating import common_option, creates
 from datasets.digits import digits
-from datasets.errors import DatasetError
-from datasets.naming import readable
-from datasets.pyramid import ENCODINGS, describe_shape
-from datasets.records import is_url
-from datasets.summary import summarize
+from datasets.parameters import (
+    BACKGROUND,
+    DATABASE,
+    DATASET,
+    FILE,
+    FOLDER,
+    LEVELS,
+    MOST_SIDE,
+    ON_ERROR,
+    OUT,
+    PATH,
+    SHEET,
+    SIDE,
+    SOURCE,
+    WORKERS,
+    check_name,
+)
+from datasets.summary import describe_skipped
 from dnnlib.cli import SEED, Group, UserPath, Whole, one_line_errors
-from dnnlib.files import check_new_folder
-
-MAX_SKIPPED = 20
-MAX_NAME_BYTES = 200  # of 255, for NAME-r10-00000-of-00001.tfrecords
-MOST_SIDE = 2**14  # of images, in pixels
-OUT_HELP = "OUT is the folder to create: data/NAME, to be used as run_training.py --dataset=NAME."
 
 
 @click.group(cls=Group, invoke_without_command=True, context_settings={"show_default": True, "max_content_width": 110})
@@ -54,154 +52,8 @@ def command(function):
     return main.command(name=function.__name__.replace("_", "-"))(one_line_errors(function))
 
 
-def check_name(context, parameter, path):
-    """Refuses names of data sets that TensorFlow cannot open, or that are longer than those of its files can be."""
-    if path != readable(path):
-        raise click.BadParameter(f"{readable(path)} has letters that are no text in UTF-8. Choose another name.")
-    return path
-
-
-def check_new(context, parameter, path):
-    """Refuses gs://bucket/NAME, of which a folder of that name would be made, and names that cannot be a data set's."""
-    if is_url(path):
-        raise click.BadParameter(f"{path} is not on this machine. Create a folder here, and copy it there.")
-    name = os.path.basename(os.path.normpath(path))
-    if len(os.fsencode(name)) > MAX_NAME_BYTES:
-        raise click.BadParameter(f"{name} is longer than {MAX_NAME_BYTES} bytes. Choose a shorter name.")
-    return check_name(context, parameter, path)
-
-
-def parse_levels(context, parameter, text):
-    """(lowest, highest) of LOW-HIGH."""
-    match = re.fullmatch(r"(\d{1,5})-(\d{1,5})", text or "")
-    if text is None:
-        return None
-    if not match or not int(match[1]) < int(match[2]) < 2**16:
-        raise click.BadParameter(f"it has the form LOW-HIGH, two numbers from 0 to 65535; received {text!r}.")
-    return int(match[1]), int(match[2])
-
-
-def check_power_of_two(context, parameter, side):
-    if side is not None and side & (side - 1):
-        raise click.BadParameter(f"{side} is no power of two.")
-    return side
-
-
-def check_png(context, parameter, path):
-    if not path.lower().endswith(".png"):
-        raise click.BadParameter(f"{path!r} does not end with .png.")
-    if not pathlib.Path(path).parent.is_dir():
-        raise click.BadParameter(f"{pathlib.Path(path).parent} is no folder. Create it first.")
-    if not os.access(pathlib.Path(path).parent, os.W_OK | os.X_OK):
-        raise click.BadParameter(f"{pathlib.Path(path).parent} must not be written to. Choose another folder.")
-    return path
-
-
-OUT = click.argument("out", type=UserPath(), callback=check_new)
-WORKERS = click.option(
-    "--workers", type=Whole(1, 1024), help="Processes that work side by side.  [default: one a core]"
-)
-ON_ERROR = click.option(
-    "--on-error",
-    type=click.Choice(["stop", "skip"]),
-    default="stop",
-    help="What to do at a file that cannot be used; those that are skipped are listed at the end, with the reasons.",
-)
-BACKGROUND = click.option("--background", help="Colour to lay under transparent pixels: white.  [default: refuse them]")
-CREATE_OPTIONS = (
-    click.option("--max-images", type=Whole(1), help="Take so many of the first images.  [default: all]"),
-    click.option(
-        "--encoding",
-        type=click.Choice(ENCODINGS),
-        default="raw",
-        help="raw is the original's format; png and jpeg take less disk and more time to read.",
-    ),
-    click.option("--quality", type=Whole(1, 100), help="Quality of --encoding=jpeg.  [default: 95]"),
-    click.option("--shards", type=Whole(1, 99_999), default=1, help="Files that each resolution is spread over."),
-    WORKERS,
-    ON_ERROR,
-    click.option("--dry-run", is_flag=True, help="Check the source, say what would be made, and stop."),
-)
-
-
-def create_command(*parameters, shuffle=True):
-    """Decorates a function that returns a Source: a command that creates the data set OUT from it.
-
-    Args:
-        parameters: Decorators of click, which give the function its arguments.
-        shuffle: Default of --shuffle.
-    """
-    order = "Store the images in the original's shuffled order, or in the source's."
-    shuffle_option = click.option("--shuffle/--no-shuffle", default=shuffle, help=order)
-
-    def decorate(function):
-        @functools.wraps(function)
-        def run(out, dry_run, shuffle, max_images, encoding, quality, shards, workers, on_error, **source_options):
-            if quality is not None and encoding != "jpeg":
-                raise DatasetError(f"--quality has no effect with --encoding={encoding}; leave it out.")
-            check_new_folder(out)  # before the source is looked through, which can take minutes
-            source = function(**source_options)
-            quality = quality or 95
-            options = {"shuffle": shuffle, "max_images": max_images, "encoding": encoding, "quality": quality}
-            options |= {"shards": shards, "on_error": on_error}
-            if dry_run:
-                describe_plan(out, source, plan_dataset(out, source, **options))
-            else:
-                create(out, source, workers=workers, **options)
-
-        run.__doc__ = f"{inspect.getdoc(function)}\n\n{OUT_HELP}"
-        for parameter in reversed((OUT, *parameters, shuffle_option, *CREATE_OPTIONS)):
-            run = parameter(run)
-        return command(run)
-
-    return decorate
-
-
-def common_option(name):
-    """The value of a common option, for a source that needs it too."""
-    return click.get_current_context().params[name]
-
-
-def create(out, source, **options):
-    """Creates a data set and says what came of it."""
-    start = time.perf_counter()
-    created = create_dataset(out, source, **options)
-    minutes, seconds = divmod(round(time.perf_counter() - start), 60)
-    what = summarize(created.num_images, created.labels, created.label_names, source, len(created.skipped))
-    click.echo(f"Created {out} in {minutes} min {seconds} s: {what}.")
-    folder, name = os.path.split(os.path.normpath(out))
-    report_skipped(created.skipped, f"; all are in {os.path.join(out, name)}-skipped.txt")
-    data_dir = "" if folder == "data" else shlex.join([f"--data-dir={folder or '.'}"])
-    click.echo(f"Train on it: python run_training.py {shlex.join([f'--dataset={name}'])} {data_dir}".rstrip())
-
-
-def describe_plan(out, source, plan):
-    """Says what would be created."""
-    what = summarize(len(plan.order), plan.labels, plan.label_names, source)
-    size = f"{describe_shape(plan.shape)}, about {math.ceil(plan.num_bytes / 2**20):,} MiB"
-    unusable = f"; {source.num_unusable:,} of them cannot be used" if source.num_unusable else ""
-    click.echo(f"Would create {out} of {size}: {what}{unusable}.")
-
-
-def report_skipped(skipped, where=""):
-    """Lists what was skipped, and why."""
-    if skipped:
-        click.echo(f"Skipped {len(skipped):,} that could not be used{where}:")
-        for name, reason in skipped[:MAX_SKIPPED]:
-            click.echo(f"  {name}: {reason}")
-        if len(skipped) > MAX_SKIPPED:
-            click.echo(f"  and {len(skipped) - MAX_SKIPPED:,} more")
-
-
-SOURCE = click.argument("source", type=UserPath())
-DATABASE = click.argument("database", type=UserPath())
-FOLDER = click.argument("folder", type=UserPath())
-PATH = click.argument("path", type=UserPath())
-FILE = UserPath(exists=True, dir_okay=False)
-SIDE = {"type": Whole(4, MOST_SIDE), "callback": check_power_of_two}
-
-
-@create_command(
+@command
+@creates(
     SOURCE,
     click.option("--resolution", **SIDE, help="Reduce the images to this side.  [default: as they are]"),
     click.option(
@@ -213,13 +65,7 @@ SIDE = {"type": Whole(4, MOST_SIDE), "callback": check_power_of_two}
     click.option("--resize", type=click.Choice(["box", "lanczos"]), default="lanczos", help="Filter of --resolution."),
     BACKGROUND,
     click.option("--labels", type=click.Choice(["auto", "none"]), default="auto", help="Look for labels, or do not."),
-    click.option(
-        "--levels",
-        "value_range",
-        callback=parse_levels,
-        metavar="LOW-HIGH",
-        help="What is black and white in 16-bit files, such as 0-4095.  [default: 0-65535, where it is used]",
-    ),
+    LEVELS,
 )
 def create_from_images(source, resolution, crop, resize, background, labels, value_range):
     """From a folder of images, a .zip, or a list of files.
@@ -242,7 +88,8 @@ def create_from_images(source, resolution, crop, resize, background, labels, val
     )
 
 
-@create_command(
+@command
+@creates(
     SOURCE,
     click.option("--metadata", type=FILE, help="ffhq-dataset-v2.json, to split by.  [default: the published split]"),
     click.option("--split", type=click.Choice(["all", "training", "validation"]), default="all", help="Part to take."),
@@ -255,7 +102,8 @@ def create_ffhq(source, metadata, split):
     return ffhq.ffhq(source, metadata=metadata, split=split)
 
 
-@create_command(
+@command
+@creates(
     SOURCE,
     click.option(
         "--attributes", type=FILE, help="The list of 40 attributes, which become labels.  [default: no labels]"
@@ -269,7 +117,8 @@ def create_celebahq(source, attributes):
     return celeba.celebahq(source, attributes=attributes)
 
 
-@create_command(SOURCE)
+@command
+@creates(SOURCE)
 def create_celeba(source):
     """From CelebA's aligned faces, cut out as 128x128.
 
@@ -278,7 +127,8 @@ def create_celeba(source):
     return celeba.celeba(source)
 
 
-@create_command(
+@command
+@creates(
     DATABASE,
     click.option("--resolution", **SIDE, default=256, help="Side to resize the middle squares to."),
     shuffle=False,
@@ -291,7 +141,8 @@ def create_lsun(database, resolution):
     return lsun.lsun(database, resolution=resolution, max_images=common_option("max_images"))
 
 
-@create_command(
+@command
+@creates(
     DATABASE,
     click.option("--width", **SIDE, default=512, help="Width of the images, and side of the squares."),
     click.option("--height", type=Whole(4, MOST_SIDE), default=384, help="Height of the images between the bars."),
@@ -305,7 +156,8 @@ def create_lsun_wide(database, width, height):
     return lsun.lsun_wide(database, width=width, height=height, max_images=common_option("max_images"))
 
 
-@create_command(FOLDER)
+@command
+@creates(FOLDER)
 def create_mnist(folder):
     """From MNIST's training images, padded to 32x32.
 
@@ -314,7 +166,8 @@ def create_mnist(folder):
     return mnist.mnist(folder)
 
 
-@create_command(
+@command
+@creates(
     FOLDER,
     click.option("--num-images", type=Whole(1, 10**8), default=1_000_000, help="Images to compose."),
     click.option("--seed", type=SEED, default=123, help="Seed of the composition."),
@@ -327,7 +180,8 @@ def create_mnistrgb(folder, num_images, seed):
     return mnist.mnistrgb(folder, num_images=num_images, seed=seed)
 
 
-@create_command(FOLDER)
+@command
+@creates(FOLDER)
 def create_cifar10(folder):
     """From CIFAR-10's training images.
 
@@ -336,7 +190,8 @@ def create_cifar10(folder):
     return cifar.cifar10(folder)
 
 
-@create_command(FOLDER)
+@command
+@creates(FOLDER)
 def create_cifar100(folder):
     """From CIFAR-100's training images.
 
@@ -345,7 +200,8 @@ def create_cifar100(folder):
     return cifar.cifar100(folder)
 
 
-@create_command(PATH)
+@command
+@creates(PATH)
 def create_svhn(path):
     """From SVHN's cropped digits.
 
@@ -354,7 +210,8 @@ def create_svhn(path):
     return svhn.svhn(path)
 
 
-@create_command(PATH)
+@command
+@creates(PATH)
 def create_from_hdf5(path):
     """From a file in Progressive GAN's HDF5 format.
 
@@ -363,7 +220,8 @@ def create_from_hdf5(path):
     return hdf5.from_hdf5(path)
 
 
-@create_command()
+@command
+@creates()
 def create_digits():
     """From scikit-learn's 1,797 handwritten digits.
 
@@ -418,10 +276,8 @@ def align_faces(out, pictures, landmarks, output_size, transform_size, backgroun
     click.echo(f"Cut out {aligned.num_faces:,} faces to {out}; {aligned.contact_sheet} shows some.")
     if aligned.num_without_landmarks:
         click.echo(f"Left out, as they have no landmarks: {aligned.num_without_landmarks:,} of the pictures.")
-    report_skipped(aligned.skipped)
-
-
-DATASET = click.argument("dataset", type=UserPath(), callback=check_name)
+    for line in describe_skipped(aligned.skipped):
+        click.echo(line)
 
 
 @command
@@ -485,9 +341,7 @@ def compare(first, second):
 
 @command
 @DATASET
-@click.option(
-    "--output", type=UserPath(dir_okay=False), callback=check_png, default="preview.png", help="File to write."
-)
+@SHEET
 @click.option("--resolution", type=Whole(4, MOST_SIDE), help="Resolution to show.  [default: the largest up to 128]")
 def preview(dataset, output, resolution):
     """Draw a contact sheet of the first images.

@@ -21,6 +21,7 @@ from stylegan_tf.recipes.settings import SETTINGS, override, to_dict
 from stylegan_tf.runtime.agreement import LOST, HostLost
 from stylegan_tf.runtime.devices import count_gpus
 from stylegan_tf.runtime.hosts import find_hosts
+from stylegan_tf.runtime.xla_cache import gpu_models, keep_compiled
 from stylegan_tf.training.checks import check_settings
 from stylegan_tf.training.diagnosis import DivergedError
 from stylegan_tf.training.disk import disk_use
@@ -133,6 +134,9 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
     train together when TF_CONFIG or SLURM names them; see docs/distributed.md.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    remark = None if dry_run else keep_compiled("cache/xla", gpu_models())
+    if remark:
+        click.echo(remark, err=True)
     try:
         given |= where_data_is(given)
         hosts = find_hosts()

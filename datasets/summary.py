@@ -1,11 +1,13 @@
-"""What came of a conversion, in one line: images, classes with sizes, where labels are from, what was left out."""
+"""What came of a conversion, or would: images, classes with sizes, where labels are from, what was left out."""
 
 import collections
+import math
 
 import numpy as np
 
 from datasets.listing import describe_counts
 from datasets.naming import readable
+from datasets.pyramid import describe_shape
 
 _MAX_SHOWN = 20
 
@@ -35,6 +37,26 @@ def summarize(num_images, labels, names, source, skipped=0):
         f"left out: {describe_counts(left_out) or 'nothing'}",
     ]
     return "; ".join(parts)
+
+
+def describe_plan(out, source, plan):
+    """Returns what would be created, in one line; `plan` is what datasets.convert.plan_dataset returns."""
+    what = summarize(len(plan.order), plan.labels, plan.label_names, source)
+    size = f"{describe_shape(plan.shape)}, about {math.ceil(plan.num_bytes / 2**20):,} MiB"
+    unusable = f"; {source.num_unusable:,} of them cannot be used" if source.num_unusable else ""
+    return f"Would create {out} of {size}: {what}{unusable}."
+
+
+def describe_skipped(skipped, where=""):
+    """Returns lines that list what was skipped, [(name, reason)], and why; none if nothing was."""
+    if not skipped:
+        return []
+    more = len(skipped) - _MAX_SHOWN
+    return [
+        f"Skipped {len(skipped):,} that could not be used{where}:",
+        *(f"  {name}: {reason}" for name, reason in skipped[:_MAX_SHOWN]),
+        *([f"  and {more:,} more"] if more > 0 else []),
+    ]
 
 
 def _describe_labels(labels, names):

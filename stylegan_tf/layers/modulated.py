@@ -109,7 +109,8 @@ class ModulatedConv2D(FullPrecision, FilteredConv2D):
     """Convolution whose weights a style scales by input map, and which are then normalised by output map.
 
     w'_ijk = s_i w_ijk, with s = 1 + dense(w), and w''_ijk = w'_ijk / sqrt(sum_ik w'_ijk^2 + epsilon). It is computed
-    with weights that all images share: s scales the input maps, and the inverse of the root the output maps.
+    with weights that all images share: s scales the input maps, and the inverse of the root the output maps. Only 1 x 1
+    weights are scaled themselves.
 
     Args:
         filters, kernel_size, resample, resample_kernel: See `FilteredConv2D`.
@@ -144,13 +145,26 @@ class ModulatedConv2D(FullPrecision, FilteredConv2D):
     def call(self, x, w):
         style = self.style(w) + 1.0
         kernel = self.kernel * self.coefficient
-        x = self.convolve(x * by_map(style), kernel)
+        x = self.convolve_images(x, kernel, style)
         x = ops.cast(x, self.variable_dtype)
         if self.demodulate:
             # The gain in the kernel is not a part of the norm.
             energy = ops.sum(ops.square(kernel / self.gain), axis=(0, 1))
             x = x * by_map(ops.rsqrt(ops.matmul(ops.square(style), energy) + self.epsilon))
         return clamped(self.add_bias(x), self.clamp)
+
+    def convolve_images(self, x, kernel, style):
+        """The convolution alone, with weights that the style scales.
+
+        With 1 x 1 weights, it is a product of matrices, in which each image has its own: the weights of a toRGB are
+        smaller than the maps they meet, and these need not be multiplied before.
+        """
+        if self.kernel_size > 1 or self.resample:
+            return self.convolve(x * by_map(style), kernel)
+        dtype, (_, height, width, maps) = self.dtype_policy.compute_dtype, x.shape
+        kernel = ops.cast(ops.expand_dims(style, -1) * kernel[0, 0], dtype)
+        x = ops.matmul(ops.reshape(ops.cast(x, dtype), (-1, height * width, maps)), kernel)
+        return ops.reshape(x, (-1, height, width, self.filters))
 
     def compute_output_shape(self, x_shape, w_shape=None):
         return super().compute_output_shape(x_shape)

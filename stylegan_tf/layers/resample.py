@@ -93,29 +93,63 @@ def upfirdn(x, kernel, up=(1, 1), down=(1, 1), padding=((0, 0), (0, 0))):
     Returns:
         [N, ceil((H up + padding - kh + 1) / down), ceil((W up + padding - kw + 1) / down), C].
     """
-    channels = x.shape[-1]
     kernel = np.asarray(kernel)[::-1, ::-1]  # a convolution; the backends correlate
     rows, columns = (
         UpsampledAxis(*arguments) for arguments in zip(x.shape[1:3], kernel.shape, up, padding, strict=True)
     )
     x = ops.pad(x, [(0, 0), rows.border, columns.border, (0, 0)])
-    stride = down[0] if tuple(up) == (1, 1) and down[0] == down[1] else 1
+    if tuple(up) != (1, 1):
+        enlarge = enlarge_at_once if x.shape[-1] <= FEW_MAPS else enlarge_by_phases
+        y = cropped(enlarge(x, kernel, rows, columns), slice(0, rows.size), slice(0, columns.size))
+        return y if tuple(down) == (1, 1) else y[:, :: down[0], :: down[1]]
+    stride = down[0] if down[0] == down[1] else 1
+    y = filter_maps(cropped(x, rows.phases[0][0], columns.phases[0][0]), kernel, stride)
+    return y if stride == down[0] else y[:, :: down[0], :: down[1]]
 
-    def grid(row, column):
+
+# Up to so many maps, as images have, one convolution of all of them is faster than one of each for every phase.
+FEW_MAPS = 4
+
+
+def enlarge_at_once(x, kernel, rows, columns):
+    """The upsampling of `upfirdn` as one convolution, which makes a map of each phase, from all maps to all.
+
+    Args:
+        x: Maps with their borders, [N, H, W, C].
+        kernel: The turned filter.
+        rows, columns: UpsampledAxis.
+    """
+    channels, windows = x.shape[-1], (rows.window, columns.window)
+    taps = np.einsum("apk,bql,kl,cd->abcpqd", rows.taps_in_window, columns.taps_in_window, kernel, np.eye(channels))
+    taps = ops.convert_to_tensor(taps.reshape(*taps.shape[:3], -1), x.dtype)
+    y = ops.conv(cropped(x, *windows), taps, padding="valid", data_format="channels_last")
+    up = len(rows.phases), len(columns.phases)
+    y = ops.transpose(ops.reshape(y, (-1, rows.count, columns.count, *up, channels)), (0, 1, 3, 2, 4, 5))
+    return ops.reshape(y, (-1, rows.count * up[0], columns.count * up[1], channels))
+
+
+def enlarge_by_phases(x, kernel, rows, columns):
+    """The same as one convolution of each map for each phase, with only those taps that meet a pixel and no zero."""
+
+    def phase(row, column):
         (row_pixels, row_taps), (column_pixels, column_taps) = row, column
-        taps = np.tile(kernel[row_taps, column_taps, None, None], (1, 1, channels, 1))
-        taps = ops.convert_to_tensor(taps, x.dtype)
-        part = x[:, row_pixels, column_pixels]
-        return ops.depthwise_conv(part, taps, strides=stride, padding="valid", data_format="channels_last")
+        return filter_maps(cropped(x, row_pixels, column_pixels), kernel[row_taps, column_taps])
 
-    if tuple(up) == (1, 1):
-        y = grid(rows.phases[0], columns.phases[0])
-    else:
-        y = ops.stack(
-            [ops.stack([grid(row, column) for column in columns.phases], axis=3) for row in rows.phases], axis=2
-        )
-        y = ops.reshape(y, (-1, y.shape[1] * up[0], y.shape[3] * up[1], channels))[:, : rows.size, : columns.size]
-    return y if stride == down[0] == down[1] else y[:, :: down[0], :: down[1]]
+    y = ops.stack([ops.stack([phase(row, column) for column in columns.phases], axis=3) for row in rows.phases], axis=2)
+    return ops.reshape(y, (-1, y.shape[1] * y.shape[2], y.shape[3] * y.shape[4], x.shape[-1]))
+
+
+def filter_maps(x, taps, stride=1):
+    """Correlates every map of [N, H, W, C] with the same taps, an array [kh, kw], without padding."""
+    taps = ops.convert_to_tensor(np.tile(taps[:, :, None, None], (1, 1, x.shape[-1], 1)), x.dtype)
+    return ops.depthwise_conv(x, taps, strides=stride, padding="valid", data_format="channels_last")
+
+
+def cropped(x, rows, columns):
+    """Those rows and columns, slices; x itself if they are all: the gradient of a slice that takes all still copies."""
+    if (rows.stop - rows.start, columns.stop - columns.start) == tuple(x.shape[1:3]):
+        return x
+    return x[:, rows, columns]
 
 
 class UpsampledAxis:
@@ -128,9 +162,13 @@ class UpsampledAxis:
 
     Attributes:
         size: Number of outputs.
+        count: Number of outputs of each phase, of which `up` follow each other; the last ones may be beyond `size`.
         border: Zeros that the input needs, (before, after).
         phases: [(slice of the pixels with that border, slice of the turned filter)] of the outputs 0, up, 2 up, ...; of
             1, up + 1, ...; and so on. All make as many outputs.
+        window: Slice of the pixels with that border that all phases together take.
+        taps_in_window: Which tap of the turned filter a phase has at which place of its window, 0 or 1,
+            [places, up, taps].
     """
 
     def __init__(self, size, taps, up, padding):
@@ -138,7 +176,7 @@ class UpsampledAxis:
             raise ValueError(f"A filter that enlarges {up} times needs at least {up} taps; received {taps}.")
         before, after = padding
         self.size = size * up + before + after - taps + 1
-        count = -(-self.size // up)
+        count = self.count = -(-self.size // up)
         firsts = [(before - phase) % up for phase in range(up)]  # the first taps that meet a pixel and no zero
         starts = [(phase + first - before) // up for phase, first in enumerate(firsts)]
         lengths = [count - 1 + len(range(first, taps, up)) for first in firsts]
@@ -148,6 +186,12 @@ class UpsampledAxis:
             (slice(start + above, start + above + length), slice(first, None, up))
             for start, length, first in zip(starts, lengths, firsts, strict=True)
         ]
+        ends = [start + length for start, length in zip(starts, lengths, strict=True)]
+        self.window = slice(min(starts) + above, max(ends) + above)
+        self.taps_in_window = np.zeros((max(ends) - min(starts) - count + 1, up, taps))
+        for phase, (start, first) in enumerate(zip(starts, firsts, strict=True)):
+            for place, tap in enumerate(range(first, taps, up), start=start - min(starts)):
+                self.taps_in_window[place, phase, tap] = 1
 
 
 def filter_images(x, taps, gain=1.0):

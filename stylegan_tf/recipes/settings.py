@@ -183,8 +183,9 @@ class TrainingConfig:
         1, "Rounds in which a GPU goes through its images, to save memory.", COUNT, resumable=True, learned=False
     )
     precision: str = setting(
-        "fp32",
-        "Arithmetic of the convolutions; weights and statistics are float32.",
+        "tf32",
+        "Arithmetic of the convolutions; weights and statistics are float32. tf32 is float32, of whose products GPUs "
+        "from 2020 on keep 10 bits after the point; elsewhere it is fp32.",
         Choices(("fp32", "tf32", "bf16", "fp16")),
     )
     xla: bool | None = setting(

@@ -48,22 +48,23 @@ class Adam:
             tf.distribute.ReduceOp.SUM, [(gradient, target) for gradient, target, _, _ in used]
         )
         # One pass over the gradients serves both: a sum of squares is finite only if all of them are.
-        squares = tf.add_n([tf.reduce_sum(tf.square(strategy.experimental_local_results(g)[0])) for g in summed])
+        squares = 2 * tf.add_n([tf.nn.l2_loss(strategy.experimental_local_results(g)[0]) for g in summed])
         finite = tf.math.is_finite(squares)
 
-        def step():
-            self.updates.assign_add(1)
-            updates = tf.cast(self.updates.read_value(), tf.float32)
-            powers = tf.pow(beta1, updates), tf.pow(beta2, updates)
-            for gradient, (_, target, m, v) in zip(summed, used, strict=True):
-                strategy.extended.update(
-                    target, self._update, args=(m, v, gradient, learning_rate, beta1, beta2, *powers), group=False
-                )
-            return True
+        # Where they are not, numbers with which nothing moves, instead of a branch that would wait for the device.
+        self.updates.assign_add(tf.cast(finite, tf.int64))
+        # With no update at all, Adam's correction of the moments' bias would be 0 / 0.
+        updates = tf.cast(tf.maximum(self.updates.read_value(), 1), tf.float32)
+        learning_rate = tf.where(finite, learning_rate, 0.0)
+        powers = tf.pow(beta1, updates), tf.pow(beta2, updates)
+        betas = tf.where(finite, beta1, 1.0), tf.where(finite, beta2, 1.0)
+        for gradient, (_, target, m, v) in zip(summed, used, strict=True):
+            strategy.extended.update(
+                target, self._update, args=(m, v, gradient, finite, learning_rate, *betas, *powers), group=False
+            )
+        return finite, tf.where(finite, tf.sqrt(squares), 0.0)
 
-        return tf.cond(finite, step, lambda: False), tf.where(finite, tf.sqrt(squares), 0.0)
-
-    def _update(self, target, m, v, gradient, learning_rate, beta1, beta2, beta1_power, beta2_power):
+    def _update(self, target, m, v, gradient, finite, learning_rate, beta1, beta2, beta1_power, beta2_power):
         tf.raw_ops.ResourceApplyAdam(
             var=target.handle,
             m=m.handle,
@@ -74,5 +75,5 @@ class Adam:
             beta1=beta1,
             beta2=beta2,
             epsilon=self.epsilon,
-            grad=gradient,
+            grad=tf.where(finite, gradient, 0.0),
         )

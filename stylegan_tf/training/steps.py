@@ -36,16 +36,17 @@ class TrainingStep:
         self.level = Level(models, config, resolution, fading, all_labels)
         self.parts = parts_of(config)
         self.statistics = statistics_of(self.parts)
-        self.compiled, self.drawing, self.training = {}, {}, {}
+        # XLA compiles the parts whole on one device. Of several, it compiles what each computes alone, as it does not
+        # know their sums. What is drawn stays outside: XLA's generator gives other numbers.
+        alone = strategy.num_replicas_in_sync == 1
+        inner, outer = (config.use_xla and not alone), (config.use_xla and alone)
+        self.gradients_of, self.drawing, self.training = {}, {}, {}
         for part in updates_of(self.parts):
             gradients = partial(self.gradients, part)
-            # Only what one replica computes alone: XLA does not know the sums over replicas.
-            self.compiled[part.name] = (
-                tf.function(gradients, jit_compile=True, reduce_retracing=False) if config.use_xla else gradients
-            )
+            self.gradients_of[part.name] = traced(gradients, compiled=True) if inner else gradients
             self.drawing[part.name] = traced(partial(self.draw_everywhere, (part.name,)))
-            self.training[part.name] = traced(partial(self.train_by, part))
-        self.averaging = traced(self.update_average)
+            self.training[part.name] = traced(partial(self.train_by, part), compiled=outer)
+        self.averaging = traced(self.update_average, compiled=outer)
         self.adapting = models.ada and traced(models.ada.update)
 
     def __call__(self, images, labels, images_seen, fade, G_lrate, D_lrate, beta, due=None):
@@ -107,7 +108,7 @@ class TrainingStep:
 
     def train_by(self, part, inputs, fade, learning_rate):
         """What `train` traces."""
-        values = self.strategy.run(self.in_rounds, (self.compiled[part.name], inputs, fade))
+        values = self.strategy.run(self.in_rounds, (self.gradients_of[part.name], inputs, fade))
         gradients, w_mean, statistics, path_length = values
         if w_mean is not None:
             self.update_w_average(w_mean)
@@ -221,9 +222,12 @@ class TrainingStep:
             copy.value.assign(variable.value)
 
 
-def traced(function):
-    """A function that is traced once for each kind of arguments; it has no control flow that depends on tensors."""
-    return tf.function(function, autograph=False)
+def traced(function, compiled=False):
+    """A function that is traced once for each kind of arguments, and compiled by XLA if asked.
+
+    It has no control flow that depends on tensors.
+    """
+    return tf.function(function, autograph=False, jit_compile=compiled or None)
 
 
 def order_of_rounds(images, rounds, group_size):

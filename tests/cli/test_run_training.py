@@ -246,7 +246,7 @@ def test_help_explains_every_option():
     # Options that are settings say what these say: their meaning, their default, their range.
     assert "Seed of everything random. [default: 1000] [0<=x<=4294967295]" in text
     assert "Side of the images. [default: the data set's]" in text
-    assert "weights and statistics are float32. [default: fp32]" in text
+    assert "elsewhere it is fp32. [default: tf32]" in text
     for setting in run_training.SETTING_OF.values():
         assert run_training.SETTINGS[setting].text in text
 
