@@ -230,7 +230,8 @@ def create_digits():
     return digits()
 
 
-@create_command(
+@command
+@creates(
     click.option("--style", default=avatars.STYLE, help="Style of DiceBear; its licence must be free."),
     click.option("--count", type=Whole(1, 10**7), default=avatars.COUNT, help="Avatars to draw."),
     click.option("--resolution", **SIDE, default=avatars.RESOLUTION, help="Side of the images."),
