@@ -125,7 +125,8 @@ class AttributeClassifiers:
         names: The attributes, a list; outputs are in this order.
         accuracies: Accuracy of each on images that were held out, a list.
         resolution: Side of the images.
-        hash: SHA-256 of what it computes with, hexadecimal.
+        exclusive: Whether each image that they learnt from has one of the data set's attributes only, as a digit has.
+        hash: SHA-256 of what it computes with and of `exclusive`, hexadecimal.
 
     Call arguments:
         images: uint8 [N, resolution, resolution, C].
@@ -139,7 +140,10 @@ class AttributeClassifiers:
         self.names = [name for item in metadata for name in item["attributes"]]
         self.accuracies = [accuracy for item in metadata for accuracy in item["held_out_accuracy"]]
         self.resolution = metadata[0]["resolution"]
-        self.hash = hashlib.sha256("".join(item["sha256"] for item in metadata).encode()).hexdigest()
+        # Classifiers that were trained before this was noted do not say it.
+        self.exclusive = all(item.get("exclusive", False) for item in metadata)
+        hashed = "".join(item["sha256"] for item in metadata) + ("exclusive" if self.exclusive else "")
+        self.hash = hashlib.sha256(hashed.encode()).hexdigest()
 
     def __call__(self, images):
         if images.shape[1] != self.resolution:  # the networks would take smaller ones for a level of their growth

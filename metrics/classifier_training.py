@@ -13,6 +13,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from datasets.fingerprint import fingerprint
+from datasets.summary import is_one_hot
 from metrics.attribute_classifier import TRUNK, classifier_logits, read_metadata, save_classifier
 from metrics.classifier_data import LabelledImages, images_seen, make_jobs, training_parts
 from stylegan_tf.networks import Discriminator
@@ -171,6 +172,7 @@ def _results(job, training):
     return {
         "attributes": job.attributes,
         "columns": job.columns,
+        "exclusive": is_one_hot(training.images.present),
         "label_size": training.images.present.shape[1],
         "images_seen": images_seen(training.settings),
         "held_out_images": len(held_out),

@@ -24,6 +24,10 @@ from stylegan_tf.images import to_uint8
 # Samples, of which half are kept for each attribute.
 SAMPLES = 200_000
 
+# Where classes exclude one another: an attribute that a smaller share of the samples kept has or lacks is left out. It
+# adds at most 0.0114 bits, as if a plane told it.
+LEAST_SHARE = 1e-3
+
 # Beyond it the smaller probability is 0 in float32, and somewhat further exp overflows.
 _LARGEST_LOGIT = 80.0
 # What a fit needs for each number it is given, in bytes: liblinear's nodes 16, float64 8, and up to four copies in
@@ -39,7 +43,7 @@ class Attribute(NamedTuple):
         positive: Share of the positive class among the samples kept.
         accuracy: Share of them that the SVM gets right; None if it was skipped.
         bits: Conditional entropy H(Y|X) of the classifier's class given the SVM's; None if it was skipped.
-        skipped: Whether the attribute was left out, for all samples kept are of one class.
+        skipped: Whether the attribute was left out, for all samples kept are of one class, or nearly all.
         converged: Whether the SVM did within its iterations.
     """
 
@@ -90,6 +94,18 @@ def most_confident(logits, num_keep):
     return np.argsort(-probabilities(logits).max(axis=1), kind="stable")[:num_keep]
 
 
+def most_confident_per_class(logits, num_keep):
+    """Indices as `most_confident` gives them, of each class as large a share as it has among all samples.
+
+    Where an attribute is one of several that exclude one another, a classifier is surer of its absence than it ever is
+    of its presence, and the most confident half of all samples has hardly any with the attribute (docs/metrics.md).
+    """
+    present = probabilities(logits).argmax(axis=1) == 0
+    num_present = round(int(present.sum()) * num_keep / len(logits))
+    parts = (np.flatnonzero(present), num_present), (np.flatnonzero(~present), num_keep - num_present)
+    return np.concatenate([rows[most_confident(logits[rows], number)] for rows, number in parts])
+
+
 def entropy(table):
     """Entropy of a distribution in bits.
 
@@ -113,7 +129,7 @@ def conditional_entropy(table):
     return max(entropy(table) - entropy(table.sum(axis=1)), 0.0)
 
 
-def separability(latents, logits, names, num_keep, svm="primal", degenerate="skip", workers=None):
+def separability(latents, logits, names, num_keep, svm="primal", degenerate="skip", workers=None, per_class=False):
     """Fits a linear SVM for each attribute, on the samples that its classifier is most confident of.
 
     Args:
@@ -127,6 +143,8 @@ def separability(latents, logits, names, num_keep, svm="primal", degenerate="ski
         degenerate: What becomes of attributes with one class among the samples kept: "skip" leaves them out, "perfect"
             counts them as told without error, as the reference does.
         workers: SVMs to fit at a time; by default as many as there are cores and half of the memory holds.
+        per_class: Whether the most confident are kept of each class by itself, and attributes of which next to none are
+            kept (`LEAST_SHARE`) are left out as well: for attributes that exclude one another. Ours, not the paper's.
 
     Returns:
         Separability.
@@ -140,14 +158,16 @@ def separability(latents, logits, names, num_keep, svm="primal", degenerate="ski
     latents, logits = np.asarray(latents, np.float32), np.asarray(logits, np.float32)
     check(latents, logits, names, num_keep)
 
-    kept = [most_confident(column, num_keep) for column in logits.T]
+    keep = most_confident_per_class if per_class else most_confident
+    kept = [keep(column, num_keep) for column in logits.T]
     # Class 0 is the attribute's presence.
     targets = [probabilities(column[rows]).argmax(axis=1) for column, rows in zip(logits.T, kept, strict=True)]
-    mixed = [0 < classes.sum() < num_keep for classes in targets]
+    least = max(1, LEAST_SHARE * num_keep if per_class and degenerate == "skip" else 0)
+    mixed = [least <= classes.sum() <= num_keep - least for classes in targets]
     if not any(mixed) and degenerate == "skip":
         raise ValueError(
-            f"For each of the {len(names)} attributes, all {num_keep:,} samples kept are of one class, so there is "
-            "nothing to separate; measure a network whose images differ, or take more samples."
+            f"For each of the {len(names)} attributes, all {num_keep:,} samples kept are of one class, or nearly, so "
+            "there is nothing to separate; measure a network whose images differ, or take more samples."
         )
     tasks = [(rows, classes) for rows, classes, both in zip(kept, targets, mixed, strict=True) if both]
     classified = iter(classify_all(latents, tasks, svm, workers or most_workers(num_keep, latents.shape[1])))
@@ -227,7 +247,8 @@ def table_lines(z, w):
     for in_z, in_w in zip(z.attributes, w.attributes, strict=True):
         line = f"{in_z.name:<{width}}  {in_z.positive:8.1%}"
         if in_z.skipped:
-            lines.append(f"{line}   skipped: all samples kept are of one class")
+            how_many = "all" if in_z.positive in (0, 1) else "next to all"
+            lines.append(f"{line}   skipped: {how_many} samples kept are of one class")
         else:
             lines.append(f"{line}   {in_z.accuracy:7.1%}  {in_w.accuracy:7.1%}   {in_z.bits:6.4f} {in_w.bits:6.4f}")
     lines.append(f"{'2^(sum of bits)':<{width + 28}} {z.score:9.4f} {w.score:6.4f}")
@@ -237,11 +258,20 @@ def table_lines(z, w):
             f"Of {len(z.attributes)} attributes, {len(z.attributes) - len(skipped)} are in the sum, without "
             f"{', '.join(skipped)}: not to be compared with a sum of all."
         )
+    rare = [item.name for item in z.attributes if not item.skipped and _is_rare(item)]
+    if rare:
+        lines.append(
+            f"Counted, but next to all samples kept are of one class, so they add next to nothing: {', '.join(rare)}."
+        )
     for space, found in (("Z", z), ("W", w)):
         stopped = [attribute.name for attribute in found.attributes if not attribute.converged]
         if stopped:
             lines.append(f"SVMs in {space} that stopped before they converged: {len(stopped)} ({', '.join(stopped)})")
     return lines
+
+
+def _is_rare(attribute):
+    return not LEAST_SHARE <= attribute.positive <= 1 - LEAST_SHARE
 
 
 def measure(session, classifiers, count):
@@ -258,16 +288,17 @@ def measure(session, classifiers, count):
     sizes = [generator.latent_size, generator.dlatent_size, len(classifiers.names)]
     rows = session.sample_rows("attributes", sum(sizes), classify, count, network=classifiers.hash)
     z, w, logits = np.split(rows[:], np.cumsum(sizes)[:2], axis=1)
-    options = session.options
+    options, per_class = session.options, classifiers.exclusive
     in_z, in_w = (
-        separability(latents, logits, classifiers.names, count // 2, options.svm, options.degenerate)
+        separability(latents, logits, classifiers.names, count // 2, options.svm, options.degenerate, None, per_class)
         for latents in (z, w)
     )
     details = {
         space: [attribute._asdict() for attribute in found.attributes] for space, found in (("z", in_z), ("w", in_w))
     }
+    details["kept"] = f"the most confident half of {'each class' if per_class else 'all samples'}"
     values = {
-        separability_name(space, [attribute.skipped for attribute in found.attributes]): found.score
+        separability_name(space, [attribute.skipped for attribute in found.attributes], per_class): found.score
         for space, found in (("z", in_z), ("w", in_w))
     }
     return Result(values, details, table_lines(in_z, in_w))

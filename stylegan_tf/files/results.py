@@ -4,16 +4,18 @@
 SEPARABILITY = {"z": "ls_z", "w": "ls_w"}
 
 
-def separability_name(space, skipped):
+def separability_name(space, skipped, per_class=False):
     """What linear separability is called: ls_w, or ls_w_9of10 where only 9 of 10 attributes are in the sum.
 
-    With fewer attributes the score is lower, that is better, and no longer the same measure.
+    With fewer attributes the score is lower, that is better, and no longer the same measure; nor is it with other
+    samples, which ls_w_per_class says.
 
     Args:
         space: "z" or "w".
         skipped: Whether each attribute was left out, a list of bools.
+        per_class: Whether the most confident samples were kept of each class by itself.
     """
-    name, counted = SEPARABILITY[space], len(skipped) - sum(skipped)
+    name, counted = SEPARABILITY[space] + ("_per_class" if per_class else ""), len(skipped) - sum(skipped)
     return name if counted == len(skipped) else f"{name}_{counted}of{len(skipped)}"
 
 

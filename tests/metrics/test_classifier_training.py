@@ -1,5 +1,6 @@
 """Attribute classifiers learn, from the images that they should, and the same whatever else is trained and where."""
 
+import hashlib
 import json
 import pathlib
 import threading
@@ -14,7 +15,7 @@ from processes import run
 from datasets.fingerprint import fingerprint
 from datasets.tfrecords import MultiResolutionDataset, MultiResolutionWriter
 from metrics import classifier_data, classifier_training
-from metrics.attribute_classifier import TRUNK, TrunkFeatures, load_classifiers
+from metrics.attribute_classifier import TRUNK, AttributeClassifiers, TrunkFeatures, load_classifiers
 from metrics.classifier_data import LabelledImages, make_jobs, split, training_parts
 from metrics.classifier_training import (
     ClassifierSettings,
@@ -97,6 +98,7 @@ def test_everything_is_on_record(trained, dataset):
             "attributes": [name],
             "columns": [column],
             "label_size": 3,
+            "exclusive": True,
             "dataset": "shades",
             "fingerprint": fingerprint(dataset),
             "resolution": 8,
@@ -105,6 +107,19 @@ def test_everything_is_on_record(trained, dataset):
             "held_out_images": 6,
         }
         assert item.items() >= expected.items()
+
+
+def test_classes_that_exclude_one_another_are_known(trained):
+    """A face may smile and wear a hat; an image is dark, grey or bright. Older records do not say."""
+    folder, metadata = trained
+    classifiers = load_classifiers(folder, 8, 3)
+    assert classifiers.exclusive
+    for old in ({"exclusive": False}, {}):
+        others = [{key: value for key, value in item.items() if key != "exclusive"} | old for item in metadata]
+        faces = AttributeClassifiers(classifiers.networks, others)
+        assert not faces.exclusive
+        assert faces.hash == hashlib.sha256("".join(item["sha256"] for item in metadata).encode()).hexdigest()
+        assert faces.hash != classifiers.hash
 
 
 def test_shared_trunk_learns(tmp_path, dataset, capsys):

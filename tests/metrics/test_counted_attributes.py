@@ -1,4 +1,4 @@
-"""A score of linear separability says of how many attributes it is, wherever it is shown."""
+"""A score of linear separability says of how many attributes and of which samples it is, wherever it is shown."""
 
 from types import SimpleNamespace
 
@@ -21,6 +21,9 @@ def test_names(skipped, name):
     details = {"w": [{"skipped": left_out} for left_out in skipped]}
     assert named_results({"results": {"ls_w": 1.5}, "details": details}) == {name: 1.5}
     assert named_results({"results": {"fid50k": 1.5}, "details": details}) == {"fid50k": 1.5}
+    per_class = separability_name("w", skipped, per_class=True)
+    assert per_class == name.replace("ls_w", "ls_w_per_class")
+    assert named_results({"results": {per_class: 1.5}, "details": details}) == {per_class: 1.5}
 
 
 @pytest.mark.parametrize("record", [{}, {"details": None}, {"details": {"crop": "face"}}])
@@ -37,7 +40,8 @@ def test_table_of_networks_of_which_others_were_counted():
 
 @pytest.mark.parametrize("rare, names", [(False, ["ls_z", "ls_w"]), (True, ["ls_z_1of2", "ls_w_1of2"])])
 @pytest.mark.parametrize("degenerate", ["skip", "perfect"])
-def test_measuring(monkeypatch, rare, names, degenerate):
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_measuring(monkeypatch, rare, names, degenerate, exclusive):
     random = np.random.RandomState(0)
     rows = random.randn(200, 6).astype(np.float32)
     rows[:, 5] = -10 if rare else rows[:, 0]
@@ -48,7 +52,10 @@ def test_measuring(monkeypatch, rare, names, degenerate):
         options=Options(degenerate=degenerate),
         sample_rows=lambda *arguments, **facts: rows,
     )
-    classifiers = SimpleNamespace(resolution=8, names=["common", "rare"], hash="")
+    classifiers = SimpleNamespace(resolution=8, names=["common", "rare"], hash="", exclusive=exclusive)
     # The reference counts an attribute of one class as told without error: all are in the sum.
     expected = ["ls_z", "ls_w"] if degenerate == "perfect" else names
-    assert list(measure(session, classifiers, 200).values) == expected
+    expected = [name[:4] + "_per_class" * exclusive + name[4:] for name in expected]
+    result = measure(session, classifiers, 200)
+    assert list(result.values) == expected
+    assert result.details["kept"].endswith("each class" if exclusive else "all samples")

@@ -15,6 +15,7 @@ from metrics.linear_separability import (
     conditional_entropy,
     entropy,
     most_confident,
+    most_confident_per_class,
     most_workers,
     probabilities,
     separability,
@@ -50,6 +51,55 @@ def test_most_confident_first_and_ties_in_order():
     found = most_confident(logits, 6)
     np.testing.assert_array_equal(found, [1, 3, 5, 2, 4, 6])
     assert found.dtype == np.int64
+
+
+def test_most_confident_of_each_class():
+    logits = np.array([-9, -8, 2, -7, 1, -6, 3, -5, 4, -4.0])  # four of ten are positive, and less sure
+    np.testing.assert_array_equal(np.sort(most_confident(logits, 5)), [0, 1, 3, 5, 7])
+    np.testing.assert_array_equal(most_confident_per_class(logits, 5), [8, 6, 0, 1, 3])
+    np.testing.assert_array_equal(np.sort(most_confident_per_class(logits, 10)), range(10))
+    np.testing.assert_array_equal(most_confident_per_class(np.abs(logits), 2), [0, 1])  # all of one class
+
+
+def classes_that_exclude_one_another(counts, seed=0):
+    """Latents around a centre a class, and logits of classifiers that are surer of absence than of presence."""
+    random = np.random.default_rng(seed)
+    classes = random.permutation(np.repeat(np.arange(len(counts)), counts))
+    latents = 1.5 * np.eye(len(counts))[classes] + random.standard_normal((len(classes), len(counts)))
+    logits = np.where(np.eye(len(counts))[classes], 3, -10) + random.standard_normal((len(classes), len(counts)))
+    return latents.astype(np.float32), logits.astype(np.float32)
+
+
+def test_classes_that_exclude_one_another_are_all_counted():
+    """One in ten has each, and next to none of these are among the most confident half of all."""
+    latents, logits = classes_that_exclude_one_another([500] * 10)
+    names = list("0123456789")
+    with pytest.raises(ValueError, match="all 2,500 samples kept are of one class"):
+        separability(latents, logits, names, 2500)
+    found = separability(latents, logits, names, 2500, per_class=True)
+    assert [attribute.positive for attribute in found.attributes] == pytest.approx([0.1] * 10, abs=1e-3)
+    assert min(attribute.bits for attribute in found.attributes) > 0.2
+
+
+@pytest.mark.parametrize("count, counted", [(5, False), (15, True)])
+def test_a_class_of_which_next_to_nothing_is_generated_is_left_out(count, counted):
+    latents, logits = classes_that_exclude_one_another([5000, 5000, count])
+    names = ["a", "b", "missing"]
+    found = separability(latents, logits, names, 5000, per_class=True)
+    *_, missing = found.attributes
+    assert missing.skipped != counted and 0 < missing.positive < 0.002
+    assert counted or "skipped: next to all samples" in table_lines(found, found)[3]
+    *_, missing = separability(latents, logits, names, 5000, per_class=True, degenerate="perfect").attributes
+    assert not missing.skipped
+
+
+def test_next_to_no_samples_of_a_class_are_said():
+    """They count as in the reference, but the score hardly shows how separable they are."""
+    latents, logits = blobs(count=6000)
+    logits[:, 2] = np.where(np.arange(6000) < 2, 9, -8)
+    found = separability(latents, logits, ["a", "b", "rare"], 3000)
+    assert found.attributes[2].positive == pytest.approx(2 / 3000) and not found.attributes[2].skipped
+    assert table_lines(found, found)[-1].endswith("they add next to nothing: rare.")
 
 
 def test_entropies():
