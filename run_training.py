@@ -2,9 +2,12 @@
 
 import json
 import re
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 import dnnlib.quiet_tensorflow  # noqa: F401
 from datasets.errors import DatasetError
@@ -25,8 +28,10 @@ from stylegan_tf.runtime.xla_cache import gpu_models, keep_compiled
 from stylegan_tf.training.checks import check_settings
 from stylegan_tf.training.diagnosis import DivergedError
 from stylegan_tf.training.disk import disk_use
+from stylegan_tf.training.effects import check_effects
 from stylegan_tf.training.initialize import initial_resolution
 from stylegan_tf.training.preparation import check_existing_data
+from stylegan_tf.training.rehearsal import rehearse
 from stylegan_tf.training.resuming import find_same_run, resumed_config
 from stylegan_tf.training.trainer import Trainer
 
@@ -151,6 +156,11 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
                 "--no-growing for its networks without growing, or --config=sg2-e for the paper's row without."
             )
         run_dir = find_run_dir(outdir, resume) if resume is not None else None
+        by_user = click.get_current_context().get_parameter_source("outdir") is ParameterSource.COMMANDLINE
+        if run_dir and by_user and Path(outdir).resolve() != run_dir.resolve().parent:
+            raise ValueError(
+                f"--outdir={outdir} has no effect on the run {run_dir}, which goes on in its own folder. Leave it out."
+            )
         if run_dir:
             run_config = resumed_config(run_dir, config, changes_of(given, settings))
         else:
@@ -159,18 +169,24 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
             run_config = override(preset, changes_of(given, settings))
         if auto_resume:
             run_dir = find_same_run(outdir, run_config)
+        named = names_of(given, settings)
+        check_effects(run_config, named)
         if dry_run:
             check_settings(run_config, METRICS)
-            if run_dir is None and (data := check_existing_data(run_config)):
+            data = check_existing_data(run_config) if run_dir is None else None
+            if data:
                 check_real_images(run_config.metrics, data, options_of(data.name, run_config.mirror))
+                check_effects(replace(run_config, resolution=data.resolution), named)
+            remarks = rehearse(run_config, data, profile, resumed=run_dir is not None)
             disk = disk_use(run_config)
-            told = {"paper": paper_fid(run_config), "disk": disk and disk.to_dict()}
+            told = {"paper": paper_fid(run_config), "disk": disk and disk.to_dict(), "remarks": remarks}
             click.echo(json.dumps(to_dict(run_config) | told, indent=2))
             return
         options = options_of(run_config.dataset, run_config.mirror)
         opened = {}  # networks that look at images, for the whole run
         metrics = {name: partial(metric, options=options, opened=opened) for name, metric in METRICS.items()}
         trainer = Trainer(run_config, run_dir, metrics, profile, wandb)
+        check_effects(trainer.config, named)
         if hosts.chief:
             chosen = [METRICS[name] for name in run_config.metrics]
             check_metrics(chosen, trainer.models.Gs, trainer.data, options, opened)
@@ -180,6 +196,12 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
         raise SystemExit(LOST) from None
     except (DatasetError, DivergedError, OSError, ValueError) as error:
         fail(error)
+
+
+def names_of(given, settings):
+    """{setting: how it was given, as an option or with --set}, as `check_effects` takes them."""
+    options = {SETTING_OF[name]: f"--{name.replace('_', '-')}" for name in given if name in SETTING_OF}
+    return options | {key: f"--set {key}" for key in (change.partition("=")[0] for change in settings)}
 
 
 def where_data_is(given):

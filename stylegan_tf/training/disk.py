@@ -8,12 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import keras
-
 from stylegan_tf.files.find import find_snapshots
-from stylegan_tf.networks.families import FAMILIES
 from stylegan_tf.recipes.presets import full_resolution
-from stylegan_tf.training.checks import network_errors
+from stylegan_tf.training.preparation import sketch_networks
 
 # All snapshots of a run stay if they take no more than this together; of a larger run, so many of the newest.
 SMALL_RUN_BYTES = 10e9
@@ -78,11 +75,7 @@ def disk_use(config, num_channels=3, label_size=0):
     resolution = config.resolution or full_resolution(config.dataset)
     if resolution is None:
         return None
-    family = FAMILIES[config.networks]
-    data = dict(resolution=resolution, num_channels=num_channels, label_size=label_size)
-    # Shapes alone, in no memory.
-    with network_errors(config), keras.StatelessScope(initialize_variables=False):
-        G, D = family.generator(**data, **config.generator), family.discriminator(**data, **config.discriminator)
+    G, D = sketch_networks(config, resolution, num_channels, label_size)
     all_G, all_D = (count_numbers(network.variables) for network in (G, D))
     moments = 2 * sum(count_numbers(network.trainable_variables) for network in (G, D))
     snapshot_bytes = (2 * all_G + all_D) * _BYTES
@@ -104,18 +97,26 @@ def count_numbers(variables):
 
 def count_ticks(config):
     """The number of ticks of a run, the last of which may be shorter."""
-    ticks = images_seen = 0
-    total = math.ceil(config.total_kimg * 1000)
+    return _count(config, lambda phase: math.ceil(phase.tick_kimg * 1000 / phase.minibatch) * phase.minibatch)
+
+
+def count_steps(config, images_seen=0):
+    """The number of steps that a run has before it after so many images, or a few more: a level goes on for a few."""
+    return _count(config, lambda phase: phase.minibatch, images_seen)
+
+
+def _count(config, images_of, images_seen=0):
+    """How many times a run sees `images_of(phase)` images, which are as many for all of a resolution, to its end."""
+    count, total = 0, math.ceil(config.total_kimg * 1000)
     while images_seen < total:
         phase = config.phase(images_seen)
-        tick = math.ceil(phase.tick_kimg * 1000 / phase.minibatch) * phase.minibatch
-        # All ticks that begin at a resolution are alike, and may be many.
+        # All that begin at a resolution are alike, and may be many.
         end = bisect.bisect(
             range(total), phase.resolution, lo=images_seen + 1, key=lambda images: config.phase(images).resolution
         )
-        here = -(-(end - images_seen) // tick)
-        ticks, images_seen = ticks + here, images_seen + here * tick
-    return ticks
+        here = -(-(end - images_seen) // images_of(phase))
+        count, images_seen = count + here, images_seen + here * images_of(phase)
+    return count
 
 
 def snapshots_to_keep(wanted, total_bytes):

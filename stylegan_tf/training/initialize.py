@@ -24,17 +24,24 @@ def initialize(models, source):
     Raises:
         ValueError: There is nothing to start from, or it does not fit; no variable is changed then.
     """
-    origin, networks = load_networks(source)
-    transfers = [Transfer(getattr(models, name), network, name, source) for name, network in networks.items()]
+    transfers, lines = plan_transfers(models.G, models.D, models.Gs, source)
+    for transfer in transfers:
+        for ours, theirs in transfer.pairs:
+            ours.assign(keras.ops.convert_to_numpy(theirs))
+    return lines
+
+
+def plan_transfers(G, D, Gs, source):
+    """What `initialize` would copy: (list of `Transfer`, its lines). The networks to fill need no values."""
+    origin, sources = load_networks(source)
+    networks = {"G": G, "D": D, "Gs": Gs}
+    transfers = [Transfer(networks[name], network, name, source) for name, network in sources.items()]
     if not any(transfer.pairs for transfer in transfers):
         raise ValueError(
             f"No variable of {source} has the shape that this run needs; choose networks of its size with "
             "generator.fmap_base, generator.latent_size and the like."
         )
-    for transfer in transfers:
-        for ours, theirs in transfer.pairs:
-            ours.assign(keras.ops.convert_to_numpy(theirs))
-    return [f"Starting from {origin}."] + [line for transfer in transfers for line in transfer.lines()]
+    return transfers, [f"Starting from {origin}."] + [line for transfer in transfers for line in transfer.lines()]
 
 
 class Transfer:

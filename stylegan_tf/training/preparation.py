@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from datasets.opening import is_created, open_dataset
+from stylegan_tf.networks.families import FAMILIES
 from stylegan_tf.runtime.agreement import agree
 from stylegan_tf.training.checks import check_labels, check_levels, network_errors
 from stylegan_tf.training.models import Models
@@ -38,6 +39,14 @@ def check_existing_data(config):
     check_labels(config, data)
     check_levels(replace(config, resolution=data.resolution), data)
     return data
+
+
+def sketch_networks(config, resolution, num_channels=3, label_size=0):
+    """(G, D) of a run as shapes alone, in no memory and without values; ValueError if they cannot be built."""
+    family = FAMILIES[config.networks]
+    data = dict(resolution=resolution, num_channels=num_channels, label_size=label_size)
+    with network_errors(config), keras.StatelessScope(initialize_variables=False):
+        return family.generator(**data, **config.generator), family.discriminator(**data, **config.discriminator)
 
 
 def build_models(config, strategy, data):

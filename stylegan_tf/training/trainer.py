@@ -29,6 +29,7 @@ from stylegan_tf.training.checks import (
     suggest_augmentation,
 )
 from stylegan_tf.training.diagnosis import DivergedError, diagnose
+from stylegan_tf.training.effects import check_profile
 from stylegan_tf.training.initialize import initialize
 from stylegan_tf.training.output import open_output
 from stylegan_tf.training.parts import due_parts, parts_of, times_due
@@ -94,6 +95,7 @@ class Trainer:
                     self.remarks += initialize(self.models, config.init_from)
                 self.remarks += suggest_augmentation(config, self.data.num_images)
             check_levels(config, self.data, self.progress.images_seen)
+            check_profile(config, profile, self.progress.images_seen)
             found = {"the number of images": self.data.num_images, "the images seen": self.progress.images_seen}
             check_alike(self.strategy, self.hosts, found)
             until_ready.pop_all()  # from here on, the run keeps its lock to its end

@@ -37,7 +37,7 @@ def resolved(result):
     """The configuration that --dry-run has printed."""
     assert result.exit_code == 0, (result.output, result.exception)
     values = json.loads(result.stdout)
-    del values["paper"], values["disk"]
+    del values["paper"], values["disk"], values["remarks"]
     return from_dict(TrainingConfig, values)
 
 
@@ -295,8 +295,8 @@ def test_options_reach_the_configuration():
         "--keep-snapshots=4",
         "--minibatch=24",
         *("--resolution=64", "--num-gpus=4", "--total-kimg=12.5", "--gamma=0.125", "--mirror", "--seed=7"),
-        *("--mixing-prob=0.25", "--path-length-weight=2", "--accumulate=3", "--precision=bf16", "--no-xla"),
-        *("--freeze-d=2", "--keep-checkpoints=5", "--metric-ticks=6", "--conditional", "--max-minibatch-per-gpu=5"),
+        *("--mixing-prob=0.25", "--path-length-weight=2", "--accumulate=2", "--precision=bf16", "--no-xla"),
+        *("--keep-checkpoints=5", "--metric-ticks=6", "--metrics=ls", "--conditional", "--max-minibatch-per-gpu=4"),
         "--set=schedule.lod_training_kimg=7",
         '--set=schedule.minibatch_dict={"4": 48}',
         "--set=generator.fmap_max=32",
@@ -305,11 +305,11 @@ def test_options_reach_the_configuration():
     assert (config.config, config.dataset, config.data_dir) == ("c", "cats", "elsewhere")
     assert (config.resolution, config.num_gpus, config.total_kimg, config.seed) == (64, 4, 12.5, 7)
     assert (config.mirror, config.snapshot_ticks, config.loss.r1_gamma) == (True, 3, 0.125)
-    assert (config.style_mixing_prob, config.loss.path_length_weight, config.accumulate) == (0.25, 2, 3)
-    assert (config.precision, config.xla, config.freeze_d, config.keep_checkpoints) == ("bf16", False, 2, 5)
+    assert (config.style_mixing_prob, config.loss.path_length_weight, config.accumulate) == (0.25, 2, 2)
+    assert (config.precision, config.xla, config.keep_checkpoints, config.metrics) == ("bf16", False, 5, ["ls"])
     assert (config.metric_ticks, config.max_label_size, config.keep_snapshots) == (6, "full", 4)
     assert (config.schedule.minibatch_base, config.schedule.minibatch_dict) == (24, {4: 48})
-    assert config.phase(0).minibatch == 20  # 5 for each of 4 GPUs
+    assert config.phase(0).minibatch == 16  # 4 for each of 4 GPUs
     assert config.schedule.lod_training_kimg == 7
     assert config.generator == {"const_input_layer": False, "use_noise": False, "fmap_max": 32}
 
