@@ -7,6 +7,7 @@ from datasets import alignment, avatars, celeba, cifar, ffhq, hdf5, image_folder
 from datasets import verify as verification
 from datasets.creating import common_option, creates
 from datasets.digits import digits
+from datasets.errors import DatasetError
 from datasets.parameters import (
     BACKGROUND,
     DATABASE,
@@ -62,7 +63,7 @@ def command(function):
         default="none",
         help="Cut the largest square out of the middle, or refuse images that are not square.",
     ),
-    click.option("--resize", type=click.Choice(["box", "lanczos"]), default="lanczos", help="Filter of --resolution."),
+    click.option("--resize", type=click.Choice(["box", "lanczos"]), help="Filter of --resolution.  [default: lanczos]"),
     BACKGROUND,
     click.option("--labels", type=click.Choice(["auto", "none"]), default="auto", help="Look for labels, or do not."),
     LEVELS,
@@ -75,11 +76,13 @@ def create_from_images(source, resolution, crop, resize, background, labels, val
     Labels come from a file dataset.json in SOURCE, {"labels": [["a/1.png", 0], ...]}, or else from the folders: if all
     images are in two folders or more, these are the classes. docs/datasets.md tells the rules.
     """
+    if resize and not resolution:
+        raise DatasetError(f"--resize={resize} has no effect without --resolution; leave it out.")
     return image_folder.from_images(
         source,
         resolution=resolution,
         crop=crop,
-        resize=resize,
+        resize=resize or "lanczos",
         background=background,
         labels=labels,
         value_range=value_range,
@@ -99,6 +102,8 @@ def create_ffhq(source, metadata, split):
 
     SOURCE is the folder, or a .zip of it; the files are called 00000.png to 69999.png.
     """
+    if metadata and split == "all":
+        raise DatasetError("--metadata has no effect without --split, which it decides; leave it out.")
     return ffhq.ffhq(source, metadata=metadata, split=split)
 
 

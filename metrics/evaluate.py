@@ -18,7 +18,7 @@ from metrics.networks import files_of
 from metrics.options import Options, options_of
 from metrics.rows import CACHE_VERSION
 from metrics.session import Session, digest
-from stylegan_tf.files.find import find_targets, load_generator
+from stylegan_tf.files.find import find_snapshots, find_targets, load_generator
 from stylegan_tf.files.results import named_results
 from stylegan_tf.perception import weights
 from stylegan_tf.recipes.presets import is_mirrored
@@ -32,6 +32,10 @@ _PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")
 
 # Options that only some metrics look at: {option: whether a metric of that name does}.
 _TAKEN_BY = {
+    "mirror": lambda name: metrics.METRICS[name].reals,
+    "inception": lambda name: metrics.METRICS[name].network is networks.inception,
+    "vgg16": lambda name: metrics.METRICS[name].network is networks.lpips,
+    "lpips": lambda name: metrics.METRICS[name].network is networks.lpips,
     "crop": lambda name: name.startswith("ppl_"),
     "svm": lambda name: name == "ls",
     "degenerate": lambda name: name == "ls",
@@ -120,6 +124,10 @@ def resolve(network, all_snapshots, names, num_gpus, dataset=None, data_dir=None
     for name, takes in _TAKEN_BY.items():
         if given.get(name) is not None and not any(map(takes, names)):
             raise ValueError(f"--{name} has no effect on {', '.join(names)}; leave it out.")
+    if all_snapshots and not (Path(network).is_dir() and find_snapshots(Path(network))):
+        raise ValueError(f"--all-snapshots has no effect on {network}, which is no run; leave it out.")
+    if data_dir is not None and dataset is None:
+        raise ValueError("--data-dir has no effect without --dataset; leave it out.")
     data_dir = data_dir or (config.data_dir if own else "data")
     return Request(targets, names, dataset, data_dir, options, Path(outdir or newest.home), num_gpus)
 

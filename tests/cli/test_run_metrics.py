@@ -219,7 +219,8 @@ def test_dry_run_knows_of_too_few_images(folder):
 def test_options_reach_the_plan(folder):
     values = ["--data-dir=elsewhere", "--no-mirror", "--crop=face", "--svm=reference", "--degenerate=perfect"]
     values += ["--seed=3", "--num-samples=100", "--minibatch=4", "--outdir=there", "--cache-dir=here"]
-    plan = planned(f"--network={folder / 'run'}", "--metric=ls", "--metric=ppl_wend", *values)
+    names = ("ls", "ppl_wend", "fd_classifier")
+    plan = planned(f"--network={folder / 'run'}", *(f"--metric={name}" for name in names), *values)
     names = ("data_dir", "mirror", "crop", "svm", "degenerate", "seed", "num_samples", "minibatch", "results")
     assert [plan[name] for name in names] == [
         *("elsewhere", False, "face", "reference", "perfect"),
