@@ -2,23 +2,26 @@
 
 import functools
 import json
+import math
 import os
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from datasets.convert import check_room
 from datasets.errors import DatasetError
 from datasets.manifest import find_manifests
 from datasets.pool import thread_map
 from datasets.pyramid import encode
 from datasets.summary import is_one_hot
 from datasets.tfrecords import MultiResolutionDataset
-from dnnlib.files import describe_size, new_folder
+from dnnlib.files import check_new_folder, describe_size, new_folder
 from dnnlib.image_files import image_grid, read_text, save_image
 
 _MAX_LABEL_LINES = 20
 _FOLDER_IMAGES = 1000
+_SAMPLES = 8  # to estimate a file's size
 _SHEET_WIDTH, _SHEET_HEIGHT, _SHEET_CELL = 1920, 1080, 128
 
 
@@ -76,12 +79,15 @@ def extract(folder, out, resolution=None, max_images=None):
         The number of images.
 
     Raises:
-        DatasetError: The data set cannot be opened, has no such level, or a record is damaged.
-        FileExistsError: `out` exists.
+        DatasetError: The data set cannot be opened, has no such level, a record is damaged, or the disk is too
+            small.
+        OSError: `out` exists, or cannot be created.
     """
+    check_new_folder(out)
     dataset = MultiResolutionDataset(folder, resolution, max_label_size="full")
     count = min(dataset.num_images, max_images or dataset.num_images)
     names = [f"{index // _FOLDER_IMAGES:05d}/{index:08d}.png" for index in range(count)]
+    check_room(out, count * _png_bytes(dataset))
     with new_folder(out) as partial:
         write = functools.partial(_write_png, dataset, partial, names)
         for _ in tqdm(thread_map(write, range(count)), desc=f"Writing {out}", total=count, unit="img", disable=None):
@@ -92,6 +98,13 @@ def extract(folder, out, resolution=None, max_images=None):
                 labels["label_names"] = dataset.label_names
             (partial / "dataset.json").write_text(json.dumps(labels), encoding="utf-8")
     return count
+
+
+def _png_bytes(dataset):
+    """What an image takes as a PNG file, about: the mean of a few."""
+    indices = range(0, dataset.num_images, math.ceil(dataset.num_images / _SAMPLES))
+    images = dataset.read_images(dataset.resolution, indices)
+    return sum(len(encode(image, "png")) for image in images) // len(images)
 
 
 def _listed(labels):
