@@ -10,7 +10,8 @@ from dnnlib.cli import MINIBATCH, SEED, Command, Finite, Seeds, UserPath, Whole,
 from dnnlib.files import atomic_file
 
 SIGNATURE = "png_from_seeds"
-OUTPUT = "png_bytes"
+FIND_CLASSES = "classes_from_names"
+OUTPUTS = {SIGNATURE: "png_bytes", FIND_CLASSES: "classes"}
 STORED_NOISE = -1  # this noise seed stands for the noise images that the network was trained with
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
@@ -32,7 +33,7 @@ def server_options(default_host):
             default=60.0,
             help="Seconds to wait for an answer.",
         ),
-        click.option("--class", "label", type=Whole(0), help="Class, for a conditional network."),
+        click.option("--class", "label", help="Name or number of a class, for a conditional network."),
     )
 
 
@@ -88,12 +89,34 @@ def picture_inputs(seeds, truncation_psi=0.7, noise_seed=None, label=None):
     return inputs
 
 
-def save_pictures(ask, seeds, outdir, batch, max_images, **settings):
+def find_class(ask, text):
+    """The number of the class that a user calls by name or number: the server knows. None where none is given.
+
+    Raises:
+        ValueError: There is no such class.
+    """
+    if text is None:
+        return None
+    try:
+        [number] = ask({"names": [text]}, FIND_CLASSES)
+    except ValueError as error:
+        if FIND_CLASSES not in str(error):
+            raise
+        # A network without classes, which refuses any, or one that was exported before classes had names.
+        if not text.isdecimal():
+            raise ValueError(f"The model knows no classes by name, so there is no {text!r}; give a number.") from None
+        return int(text)
+    return int(number)
+
+
+def save_pictures(ask, seeds, outdir, batch, max_images, label=None, **settings):
     """Asks for pictures in requests of at most `batch`, and writes each as DIR/seedNNNN.png.
 
     Args:
-        ask: Function of the inputs that `picture_inputs` returns, which gives a list of PNG files as bytes.
+        ask: Function of the inputs that `picture_inputs` returns, which gives a list of PNG files as bytes, and of
+            other inputs and a signature of theirs.
         seeds: ints in [0, 2**32).
+        label: What a user calls a class, see `find_class`.
         settings: More arguments of `picture_inputs`.
 
     Raises:
@@ -104,6 +127,7 @@ def save_pictures(ask, seeds, outdir, batch, max_images, **settings):
         raise ValueError(
             f"{len(seeds):,} pictures are more than --max-images={max_images}. Raise it, or ask for fewer."
         )
+    settings["label"] = find_class(ask, label)
     folder = Path(outdir)
     folder.mkdir(parents=True, exist_ok=True)
     replaced = sum((folder / file_name(seed)).exists() for seed in set(seeds))

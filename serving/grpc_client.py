@@ -19,11 +19,17 @@ import tensorflow as tf
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
-from serving.client_pictures import OUTPUT, SIGNATURE, client_command, sentence, too_slow
+from serving.client_pictures import OUTPUTS, SIGNATURE, client_command, sentence, too_slow
 
 DEFAULT_HOST = "localhost:8500"
 
-DTYPES = {"seeds": tf.int64, "truncation_psi": tf.float32, "noise_seed": tf.int64, "classes": tf.int64}
+DTYPES = {
+    "seeds": tf.int64,
+    "truncation_psi": tf.float32,
+    "noise_seed": tf.int64,
+    "classes": tf.int64,
+    "names": tf.string,
+}
 
 CHANNEL_OPTIONS = [
     # gRPC accepts 4 MiB unless told otherwise; 32 images of 1024x1024 are 96 MiB even if PNG compresses nothing.
@@ -40,17 +46,18 @@ def connect(host, model, timeout):
         yield functools.partial(_ask, PredictionServiceStub(channel), host, model, timeout)
 
 
-def _ask(stub, host, model, timeout, inputs):
+def _ask(stub, host, model, timeout, inputs, signature=SIGNATURE):
     request = PredictRequest()
     request.model_spec.name = model
-    request.model_spec.signature_name = SIGNATURE
+    request.model_spec.signature_name = signature
     for name, values in inputs.items():
         request.inputs[name].CopyFrom(tf.make_tensor_proto(values, DTYPES[name]))
     try:
         response = stub.Predict(request, timeout=timeout)
     except grpc.RpcError as error:
         raise _explained(error, host, model, timeout) from None
-    return tf.make_ndarray(response.outputs[OUTPUT]).tolist() if OUTPUT in response.outputs else []
+    output = OUTPUTS[signature]
+    return tf.make_ndarray(response.outputs[output]).tolist() if output in response.outputs else []
 
 
 def _explained(error, host, model, timeout):

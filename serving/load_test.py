@@ -24,7 +24,7 @@ import numpy as np
 
 from dnnlib.cli import MINIBATCH, Command, Finite, Whole, one_line_errors
 from serving import grpc_client, rest_client
-from serving.client_pictures import ask_for_pngs, picture_inputs, server_options
+from serving.client_pictures import ask_for_pngs, find_class, picture_inputs, server_options
 
 PERCENTILES = (50, 90, 99)
 PAUSE = 0.1  # seconds a client waits after an error: a server that refuses at once is not asked in a loop
@@ -102,6 +102,7 @@ def main(protocol, host, model, timeout, label, concurrency, batches, seconds):
     """Measure the latency and throughput of a server that makes pictures."""
     host = host or CLIENTS[protocol].DEFAULT_HOST
     with CLIENTS[protocol].connect(host, model, timeout) as ask:
+        label = find_class(ask, label)
         # Not measured: a server that is not there, or refuses, ends the test; the first batch of a size is slow.
         for batch in batches:
             ask_for_pngs(ask, picture_inputs(range(batch), label=label))

@@ -17,7 +17,8 @@ DEFAULT_HOST = "localhost:8501"
 
 @contextlib.contextmanager
 def connect(host, model, timeout):
-    """Yields a function that gives a list of PNG files for the inputs of `png_from_seeds`.
+    """Yields a function that gives a list of PNG files for the inputs of `png_from_seeds`, or of what another
+    signature, its second argument, answers to inputs of its own.
 
     Args:
         host: HOST:PORT of the REST service, or its address with http:// or https://.
@@ -33,11 +34,11 @@ def connect(host, model, timeout):
         yield functools.partial(_ask, session, f"{address.rstrip('/')}/v1/models/{model}:predict", timeout)
 
 
-def _ask(session, url, timeout, inputs):
+def _ask(session, url, timeout, inputs, signature=SIGNATURE):
     # The row format: an object a picture. The server answers with a list, as there is one output only.
     rows = [dict(zip(inputs, row, strict=True)) for row in zip(*inputs.values(), strict=True)]
     try:
-        response = session.post(url, json={"signature_name": SIGNATURE, "instances": rows}, timeout=timeout)
+        response = session.post(url, json={"signature_name": signature, "instances": rows}, timeout=timeout)
     except requests.Timeout:
         raise too_slow(url, timeout) from None
     except requests.RequestException as error:
@@ -46,7 +47,8 @@ def _ask(session, url, timeout, inputs):
     try:
         answer = response.json()
         if response.ok:
-            return [base64.b64decode(row["b64"], validate=True) for row in answer["predictions"]]
+            rows = answer["predictions"]
+            return [base64.b64decode(row["b64"], validate=True) for row in rows] if signature == SIGNATURE else rows
         message = sentence(str(answer["error"]))
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{url} answers {response.status_code}, but not as TensorFlow Serving does.") from None

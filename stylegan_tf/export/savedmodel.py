@@ -11,7 +11,7 @@ from stylegan_tf.export.model_card import model_card
 from stylegan_tf.export.seeds import latents_from_seeds
 from stylegan_tf.export.warmup import warmup_inputs, write_warmup
 from stylegan_tf.images import to_uint8_rounded
-from stylegan_tf.pictures.sampler import random_noise
+from stylegan_tf.pictures.sampler import columns_by_text, columns_of, random_noise
 
 # The noise seed that stands for the stored noise images, and the first number that is no seed.
 STORED_NOISE, SEEDS = -1, 2**32
@@ -27,9 +27,10 @@ def export_savedmodel(generator, output, *, version=None, max_batch=32, truncati
         synthesis          w, noise_seed -> images
         images_from_seeds  seeds, (classes,) truncation_psi, noise_seed -> images
         png_from_seeds     the same -> png_bytes
+        classes_from_names names -> classes
 
-    labels and classes are there for a conditional generator. A request that makes no sense is answered with
-    InvalidArgument and a sentence. The folder has a model card in assets.extra and, where the package
+    labels, classes and the last signature are there for a conditional generator. A request that makes no sense is
+    answered with InvalidArgument and a sentence. The folder has a model card in assets.extra and, where the package
     tensorflow-serving-api is installed, warm-up requests.
 
     Args:
@@ -54,7 +55,8 @@ def export_savedmodel(generator, output, *, version=None, max_batch=32, truncati
     # Keras' own objects would be exported with their functions.
     model.network_variables = [variable.value for variable in generator.variables]
     signatures = make_signatures(generator, max_batch, cutoff)
-    examples = {name: warmup_inputs(function) for name, function in signatures.items()}
+    name_of_class = next((name for name, images in columns_of(generator) if images), "")
+    examples = {name: warmup_inputs(function, name_of_class) for name, function in signatures.items()}
     try_out(signatures, examples)
     with new_folder(path) as folder:
         tf.saved_model.save(model, folder, signatures)
@@ -121,6 +123,7 @@ def make_signatures(generator, max_batch, truncation_cutoff):
     if generator.label_size:
         latents["labels"] = tf.TensorSpec([None, generator.label_size], tf.float32)
         seeds["classes"] = tf.TensorSpec([None], tf.int64)
+    names = {"names": tf.TensorSpec([None], tf.string)}
     w = {"w": tf.TensorSpec([None, generator.num_layers, generator.dlatent_size], tf.float32)}
     psi = {"truncation_psi": tf.TensorSpec([None], tf.float32)}
     noise = {"noise_seed": tf.TensorSpec([None], tf.int64)}
@@ -133,8 +136,28 @@ def make_signatures(generator, max_batch, truncation_cutoff):
             ("synthesis", images, "images", w | noise),
             ("images_from_seeds", from_seeds, "images", seeds | psi | noise),
             ("png_from_seeds", png, "png_bytes", seeds | psi | noise),
+            *([("classes_from_names", class_finder(generator), "classes", names)] if generator.label_size else []),
         )
     }
+
+
+def class_finder(generator):
+    """A function of names, string [N], that returns the classes of `Sampler.find_class`, int64 [N]."""
+    all_columns = columns_of(generator)
+    known = columns_by_text([name for name, _ in all_columns])
+    known = {text: column for text, column in known.items() if all_columns[column][1]}
+    texts, columns = tf.constant(list(known)), tf.constant(list(known.values()), tf.int64)
+    listing = tf.constant(", ".join(dict.fromkeys(all_columns[column][0] for column in known.values())))
+
+    def find(names):
+        same = names[:, tf.newaxis] == texts
+        found = tf.reduce_any(same, axis=1)
+        sentence = "There is no class {}; the network has {}."
+        check = require(tf.reduce_all(found), sentence, names[tf.argmin(tf.cast(found, tf.int64))], listing)
+        with tf.control_dependencies([check]):
+            return tf.gather(columns, tf.argmax(tf.cast(same, tf.int64), axis=1))
+
+    return find
 
 
 def input_ranges(label_size):
@@ -209,6 +232,8 @@ def value_checks(inputs, ranges):
     """Checks that numbers are finite, and integers in their ranges."""
     checks = []
     for name, value in inputs.items():
+        if value.dtype == tf.string:
+            continue
         if value.dtype.is_floating:
             wrong = tf.reduce_any(~tf.math.is_finite(value), axis=list(range(1, len(value.shape))))
             sentence, received = f"{name} must be finite numbers; those of image {{}} are not.", tf.argmax(wrong)

@@ -5,14 +5,16 @@ import numpy as np
 import tensorflow as tf
 
 
-def warmup_inputs(function):
+def warmup_inputs(function, class_name=""):
     """Inputs for one image that every generator can take, {name: array [1, ...]}.
 
     Args:
         function: A concrete function of tensors with the names of `export.export_savedmodel`.
+        class_name: Name of a class, for a function that takes one.
     """
     random = np.random.RandomState(0)
     special = {"truncation_psi": lambda shape: np.full(shape, 0.7), "labels": lambda shape: np.eye(*shape)}
+    special["names"] = lambda shape: np.full(shape, class_name)
     inputs = {}
     for name, spec in function.structured_input_signature[1].items():
         shape = (1, *spec.shape[1:])

@@ -53,6 +53,17 @@ def random_noise(shapes, seeds):
     return [tf.reshape(part, [-1, *shape[-3:]]) for part, shape in parts]
 
 
+def columns_of(generator):
+    """[(name, images in training), ...] of a generator's label columns: numbers with an image each, if not known."""
+    return generator.label_columns or [(str(column), 1) for column in range(generator.label_size)]
+
+
+def columns_by_text(names):
+    """{what a user may call a class: its column}: its name, and its column unless there are names like numbers."""
+    numbers = {} if any(name.isdecimal() for name in names) else {str(column): column for column in range(len(names))}
+    return numbers | {name: column for column, name in enumerate(names)}
+
+
 def first_fine_resolution(resolution):
     """The lowest resolution whose noise is fine: 64 as in Figure 5, or half the full resolution if that is lower."""
     return min(_FINE, resolution // 2)
@@ -84,7 +95,7 @@ class Sampler:
         self.usual_psi = generator.usual_psi if generator.has_styles else 1.0
         self.truncated_layers = generator.truncated_layers
         self.latent_size, self.label_size = generator.latent_size, generator.label_size
-        self._columns = generator.label_columns or [(str(column), 1) for column in range(self.label_size)]
+        self._columns = columns_of(generator)
         self.classes = [column for column, (_, images) in enumerate(self._columns) if images]
         self.noise_resolutions = [shape[1] for shape in generator.noise_shapes]
         strategy = strategy_of(generator)
@@ -114,10 +125,8 @@ class Sampler:
         names = [name for name, _ in self._columns]
         if not names:
             raise ValueError("The network has no classes; leave --class out.")
-        column = names.index(text) if text in names else None
-        if column is None and text.isdecimal() and not any(name.isdecimal() for name in names):
-            column = int(text)
-        if column is None or column >= len(names):
+        column = columns_by_text(names).get(text)
+        if column is None:
             shown = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
             if names == list(map(str, range(len(names)))):
                 shown = f"0 to {len(names) - 1}"

@@ -31,7 +31,7 @@ from tiny_generators import tiny_generator
 from serving import grpc_client, load_test, rest_client
 from serving.client_pictures import PNG_START, ask_for_pngs
 from stylegan_tf.export.savedmodel import export_savedmodel
-from stylegan_tf.pictures.sampler import Sampler, latents
+from stylegan_tf.pictures.sampler import Sampler, columns_by_text, latents
 
 CLASSES, MAX_BATCH = 3, 4
 CLIENTS = {"grpc": grpc_client, "rest": rest_client}
@@ -40,7 +40,9 @@ NOWHERE = "localhost:9"  # the discard port, which nothing listens on
 
 @pytest.fixture(scope="module")
 def sampler():
-    return Sampler(tiny_generator(label_size=CLASSES))
+    generator = tiny_generator(label_size=CLASSES)
+    generator.label_columns = (("cat", 3), ("dog", 2), ("bird", 0))
+    return Sampler(generator)
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +110,16 @@ def assert_refused(result, *words):
 def test_client_writes_the_generators_pictures(protocol, servers, sampler, tmp_path):
     servers.model.requests.clear()
     seeds = [0, 1, 2, 33, 2**32 - 1]
-    arguments = ["--seeds=0-2,33,4294967295", "--class=1", "--truncation-psi=0.5", "--batch=2", f"--outdir={tmp_path}"]
+    arguments = [
+        "--seeds=0-2,33,4294967295",
+        "--class=dog",
+        "--truncation-psi=0.5",
+        "--batch=2",
+        f"--outdir={tmp_path}",
+    ]
     result = run(CLIENTS[protocol], servers.hosts[protocol], *arguments)
     assert result.exit_code == 0, result.output
-    assert servers.model.requests == [("png_from_seeds", count) for count in (2, 2, 1)]
+    assert servers.model.requests == [("classes_from_names", 1), *(("png_from_seeds", count) for count in (2, 2, 1))]
     names = [f"seed{seed:04d}.png" for seed in seeds]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
     assert_same_pictures([np.asarray(Image.open(tmp_path / name)) for name in names], sampled(sampler, seeds, psi=0.5))
@@ -134,7 +142,8 @@ def test_client_asks_for_noise(servers, sampler, tmp_path):
         (["--seeds=4294967296"], ["4294967296"]),
         (["--seeds=1", "--truncation-psi=nan"], ["nan"]),
         (["--seeds=1", "--noise-seed=-1"], ["--noise-seed"]),
-        (["--seeds=1", "--class=3"], ["classes", "from 0 to 2"]),
+        (["--seeds=1", "--class=3"], ['There is no class "3"; the network has "cat, dog".']),
+        (["--seeds=1", "--class=bird"], ['There is no class "bird"']),  # of which there was no image
         (["--seeds=1"], ["classes"]),
         (["--seeds=0-9", "--batch=5"], [f"1 to {MAX_BATCH} images", "5"]),
         (["--seeds=1", "--model=other"], ["other"]),
@@ -146,6 +155,32 @@ def test_client_ends_with_one_line(protocol, arguments, words, servers, tmp_path
     result = run(CLIENTS[protocol], servers.hosts[protocol], f"--outdir={tmp_path}", *arguments)
     assert_refused(result, *words)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("protocol", CLIENTS)
+def test_classes_of_a_model_without_names(protocol, servers, tmp_path, monkeypatch):
+    """As it was exported before they had any: numbers are what they were."""
+    monkeypatch.delitem(servers.model.callables, "classes_from_names")
+    options = ["--seeds=5", f"--outdir={tmp_path / 'new'}"]
+    assert_refused(
+        run(CLIENTS[protocol], servers.hosts[protocol], *options, "--class=dog"), "no classes by name", "'dog'"
+    )
+    assert run(CLIENTS[protocol], servers.hosts[protocol], *options, "--class=1").exit_code == 0
+
+
+def test_names_of_classes(servers):
+    found = ask(servers, "classes_from_names", names=["dog", "cat", "1"])
+    np.testing.assert_array_equal(found, [1, 0, 1])
+    card = json.loads((servers.path / "assets.extra" / "model_card.json").read_text())
+    assert card["architecture"]["classes"] == ["cat", "dog", "bird"]
+    assert card["signatures"]["classes_from_names"]["outputs"]["classes"]["dtype"] == "int64"
+
+
+@pytest.mark.parametrize(
+    "names, text, column", [(["1", "2", "10"], "1", 0), (["a", "b"], "1", 1), (["a", "b"], "2", None)]
+)
+def test_what_classes_are_called(names, text, column):
+    assert columns_by_text(names).get(text) == column
 
 
 @pytest.mark.parametrize("protocol", CLIENTS)
