@@ -9,7 +9,8 @@ from processes import ROOT
 from tiny_generators import tiny_generator
 
 from stylegan_tf.export.model_card import network_facts
-from stylegan_tf.files.find import find_targets, is_foreign, load_generator, load_trained
+from stylegan_tf.files.contents import Kind, kind_of
+from stylegan_tf.files.find import find_targets, load_generator, load_trained
 from stylegan_tf.files.identity import network_hash
 
 PICKLE = ROOT / "tests/reference/data/networks-stylegan1.pkl"
@@ -29,7 +30,7 @@ def test_names_do_not_matter(originals, tmp_path, kind, name):
     file, expected = originals[kind]
     path = tmp_path / name
     shutil.copy(file, path)
-    assert is_foreign(path) == (kind == "pickle")
+    assert kind_of(path) is {"keras": Kind.KERAS, "pickle": Kind.FOREIGN}[kind]
     (target,) = find_targets(path)
     assert network_hash(load_generator(target.path)) == expected
     assert network_facts(target, str(path))

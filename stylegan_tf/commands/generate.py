@@ -23,20 +23,17 @@ from dnnlib.files import check_new_file
 from dnnlib.videos import MOST_FPS, check_video
 from stylegan_tf.files.find import find_targets, load_generator
 from stylegan_tf.networks.families import usual_truncation
-from stylegan_tf.pictures.contributions import write_contributions
+from stylegan_tf.pictures.contributions import SEEDS, write_contributions
 from stylegan_tf.pictures.convergence import write_convergence
 from stylegan_tf.pictures.figures import noise_components, noise_detail, style_mixing, truncation, uncurated
 from stylegan_tf.pictures.gallery import Look, write_images
-from stylegan_tf.pictures.paper_figures import PAPER, STYLEGAN2, Figure, paper_set, save_paper_figures
+from stylegan_tf.pictures.paper_figures import PAPER, Figure, paper_set, save_paper_figures
 from stylegan_tf.pictures.sampler import NOISES, Sampler
 from stylegan_tf.pictures.video import SPACES, Interpolation
 from stylegan_tf.runtime.devices import count_gpus, make_strategy
 from stylegan_tf.runtime.hosts import Hosts
 from stylegan_tf.runtime.precision import PRECISIONS, dtype_policy, use_precision
 from stylegan_tf.runtime.processor import remark_on_precision
-
-# Images of which `contributions` takes the deviations, where nobody says which.
-CONTRIBUTION_SEEDS = range(256)
 
 
 @click.group(cls=Group, context_settings={"show_default": True, "max_content_width": 110})
@@ -269,22 +266,13 @@ def make_figures(name, outdir, label, **given):
     other seeds, small networks included, and what each resolution contributes. Truncation is the network's usual one.
     What the network cannot show, for want of fine styles or of noise, is left out with a line that says why.
     """
-    target = find_targets(given["network"], cache_dir=given["cache_dir"])[-1]
+    targets = find_targets(given["network"], all_snapshots=True, cache_dir=given["cache_dir"])
     sampler, look = open_sampler(**given)
-    own = target.config.dataset if target.config else target.path.name
+    own = targets[-1].config.dataset if targets[-1].config else targets[-1].path.name
     name = name or sampler.generator.figures or paper_set(own)
     look = make_look(sampler, look, label=label)
-    for path, reason in save_paper_figures(sampler, look, name, outdir):
+    for path, reason in save_paper_figures(sampler, look, name, outdir, targets):
         click.echo(f"{path} is left out: {reason}" if reason else path)
-    if name == STYLEGAN2:
-        path = outdir / f"{STYLEGAN2}-contributions.png"
-        try:
-            targets = find_targets(given["network"], all_snapshots=True, cache_dir=given["cache_dir"])
-            write_contributions(targets, sampler, look._replace(psi=1.0), CONTRIBUTION_SEEDS, path)
-        except ValueError as error:
-            click.echo(f"{path} is left out: {error}")
-        else:
-            click.echo(path)
 
 
 @main.command("contributions")
@@ -292,7 +280,7 @@ def make_figures(name, outdir, label, **given):
 @click.option(
     "--seeds",
     type=Seeds(),
-    default=f"0-{CONTRIBUTION_SEEDS[-1]}",
+    default=f"0-{SEEDS[-1]}",
     help="Such as 0-24,33: images that are looked at, without truncation.",
 )
 @options(noise_option, class_option, outdir_option)

@@ -4,8 +4,9 @@ import hashlib
 import importlib.metadata
 import math
 
-from stylegan_tf.files.find import is_foreign
+from stylegan_tf.files.contents import Kind, kind_of
 from stylegan_tf.files.published import PUBLISHED
+from stylegan_tf.pictures.sampler import columns_of
 
 PACKAGES = ("tensorflow", "keras", "numpy")
 _MEANINGS = {
@@ -16,6 +17,7 @@ _MEANINGS = {
     "noise_seed": "seed of the noise images; -1 for the stored ones",
     "seeds": "NumPy seed of z: numpy.random.RandomState(seed).randn(latent_size)",
     "classes": "number of the class, whose label is one-hot",
+    "names": "name of a class, or its number where no name is one",
     "images": "pixels, 0 to 255, rounded to nearest; height, width, channels",
     "png_bytes": "PNG file",
 }
@@ -47,7 +49,7 @@ def licence(target):
     published = {network.file: network for network in PUBLISHED.values()}.get(target.path.name)
     if published:
         return published.description
-    if is_foreign(target.path):
+    if kind_of(target.path) is Kind.FOREIGN:
         return "See where this file was published."
     data = f"data set {target.config.dataset}" if target.config else "data set that it was trained on"
     return f"That of the network's owner, and of the {data}."
@@ -72,7 +74,7 @@ def model_card(generator, signatures, facts, **more):
 
 
 def architecture(generator):
-    """Class, arguments, size, growth and usual truncation of a generator."""
+    """Class, arguments, size, growth, usual truncation and names of the classes, by number, of a generator."""
     resolution, fade = generator.growth or (generator.resolution, 1.0)
     return {
         "class": type(generator).__name__,
@@ -80,6 +82,7 @@ def architecture(generator):
         "parameters": sum(math.prod(variable.shape) for variable in generator.trainable_variables),
         "grown_to": {"resolution": resolution, "fade": fade},
         "usual_psi": generator.usual_psi,
+        "classes": [name for name, _ in columns_of(generator)],
     }
 
 

@@ -1,13 +1,11 @@
 """The networks that a user names: a run, a snapshot, a file, ours or another project's, its URL, or its name here."""
 
-import contextlib
 import json
 import re
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-from stylegan_tf.files.contents import SUFFIXES
+from stylegan_tf.files.contents import Kind, kind_of
 from stylegan_tf.files.keras_file import open_network
 from stylegan_tf.files.official import load_pickle
 from stylegan_tf.files.published import PUBLISHED, is_published, obtain_network
@@ -59,7 +57,8 @@ def find_targets(source, all_snapshots=False, cache_dir="cache"):
     """
     path = Path(source)
     if path.is_file():
-        check_kind(path)
+        if kind_of(path) is None:
+            raise ValueError(f"{path} is no network; {_GIVE}.")
         return [read_target(path)]
     if not path.is_dir():
         if not is_published(source):
@@ -74,36 +73,6 @@ def find_targets(source, all_snapshots=False, cache_dir="cache"):
     return [read_target(file) for file in files]
 
 
-def check_kind(path):
-    """ValueError for a file that is no network by its first bytes nor by its name; a damaged one passes."""
-    if path.suffix in (*SUFFIXES, ".keras"):
-        return
-    with open(path, "rb") as file:
-        start = file.read(2)
-    known = start[:1] == b"\x80"
-    if start == b"PK":
-        try:
-            with zipfile.ZipFile(path) as archive:
-                known = any(name.rpartition("/")[2] in ("metadata.json", "data.pkl") for name in archive.namelist())
-        except zipfile.BadZipFile:
-            known = True
-    if not known:
-        raise ValueError(f"{path} is no network; {_GIVE}.")
-
-
-def is_foreign(path):
-    """Whether a file is a pickle or checkpoint of another program, and no .keras file: by what is in it.
-
-    What cannot be told by that, as it is damaged, is what its name says.
-    """
-    with open(path, "rb") as file:
-        start = file.read(2)
-    if start == b"PK":
-        with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
-            return "metadata.json" not in archive.namelist()
-    return start[:1] == b"\x80" or Path(path).suffix in SUFFIXES
-
-
 def find_snapshots(folder):
     """{kimg: path} of the snapshots in the folder of a run."""
     return {int(match[1]): path for path in folder.iterdir() if (match := re.fullmatch(SNAPSHOT, path.name))}
@@ -112,7 +81,7 @@ def find_snapshots(folder):
 def read_target(path):
     """The Target of a file, with what the training.json beside it tells."""
     state = path.with_name("training.json")
-    if not state.exists() or is_foreign(path):
+    if not state.exists() or kind_of(path) is Kind.FOREIGN:
         return Target(path, path.parent, None, None)
     try:
         values = json.loads(state.read_text())
@@ -135,7 +104,7 @@ def load_generator(path, dtype="float32"):
         ValueError: The file is damaged, or it is no generator.
     """
     path = Path(path)
-    network = open_pickle(path)[-1] if is_foreign(path) else open_network(path, "give another one")
+    network = open_pickle(path)[-1] if kind_of(path) is Kind.FOREIGN else open_network(path, "give another one")
     if not isinstance(network, BaseGenerator):
         raise ValueError(f"{path} is a {type(network).__name__}, no generator; give Gs.keras of a snapshot.")
     if network.dtype_policy.name == dtype:
@@ -159,7 +128,7 @@ def load_trained(source):
         OSError: A download failed.
     """
     path = find_targets(source)[-1].path
-    if is_foreign(path):
+    if kind_of(path) is Kind.FOREIGN:
         networks = open_pickle(path)
         if len(networks) != len(TRAINED):
             raise ValueError(

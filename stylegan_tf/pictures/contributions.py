@@ -13,6 +13,9 @@ from dnnlib.optional import import_optional
 from stylegan_tf.files.find import find_snapshots, load_generator
 from stylegan_tf.pictures.convergence import check_redrawn, write_curves
 
+# Images that are looked at where nobody says which.
+SEEDS = range(256)
+
 _HEADER = ("network", "kimg", "resolution", "deviation", "percent")
 
 
@@ -57,6 +60,32 @@ def deviations(sampler, w, noise="fixed", noise_seeds=None):
     return {4 << level: float(value) for level, value in enumerate(values)}
 
 
+def figure_text(targets):
+    """The text chunks of the PNG file: what is shown."""
+    last = targets[-1]
+    # A run that goes on is drawn again; one of its snapshots, or a file beside another one, is something else.
+    shown = last.home if len(targets) == len(find_snapshots(last.home)) else last.path
+    return {"figure": "contributions", "runs": str(shown.resolve())}
+
+
+class ContributionsFigure(NamedTuple):
+    """The figure as one of `paper_figures.PAPER`, without truncation.
+
+    Attributes:
+        seeds: Images that are looked at.
+    """
+
+    seeds: range = SEEDS
+
+    def check(self, path, sampler, look, targets):
+        """ValueError if there is another figure at PATH."""
+        check_redrawn(path, figure_text(targets))
+
+    def save(self, path, sampler, look, targets):
+        """`write_contributions`."""
+        write_contributions(targets, sampler, look._replace(psi=1.0), self.seeds, path)
+
+
 def write_contributions(targets, sampler, look, seeds, path):
     """Draws what each resolution contributes to the images of seeds, and writes the numbers as CSV beside it.
 
@@ -74,10 +103,7 @@ def write_contributions(targets, sampler, look, seeds, path):
             look's class, or Matplotlib is missing; or there is a figure of something else at PATH.
     """
     look.check(sampler)
-    last = targets[-1]
-    # A run that goes on is drawn again; one of its snapshots, or a file beside another one, is something else.
-    shown = last.home if len(targets) == len(find_snapshots(last.home)) else last.path
-    text = {"figure": "contributions", "runs": str(shown.resolve())}
+    text = figure_text(targets)
     check_redrawn(path, text)
     generator, found = sampler.generator, []
     # The last one goes first: it is the one that is loaded, and the one that stands for all when it cannot be shown.

@@ -4,6 +4,7 @@ import re
 from typing import NamedTuple
 
 from dnnlib.image_files import save_image
+from stylegan_tf.pictures.contributions import ContributionsFigure
 from stylegan_tf.pictures.figures import PSIS, noise_components, noise_detail, style_mixing, truncation, uncurated
 from stylegan_tf.pictures.gallery import is_there
 
@@ -35,8 +36,12 @@ class Figure(NamedTuple):
             text["class"] = "each in turn" if look.label is None else sampler.class_name(look.label)
         return text | {name.replace("_", " "): _written(value) for name, value in self.arguments.items()}
 
-    def save(self, path, sampler, look):
-        """Writes its PNG file, unless it is there.
+    def check(self, path, sampler, look, targets=None):
+        """ValueError if there is another figure at PATH."""
+        is_there(path, self.text(sampler, look))
+
+    def save(self, path, sampler, look, targets=None):
+        """Writes its PNG file, unless it is there. `targets`, the networks of the run, are for figures of training.
 
         Raises:
             ValueError: There is another figure of that name, or the network cannot show this one.
@@ -58,8 +63,6 @@ def _written(value):
     return ("; " if nested else ", ").join(map(_written, value))
 
 
-# The set of `PAPER` for StyleGAN2's networks.
-STYLEGAN2 = "stylegan2"
 # StyleGAN's figures with their published seeds, by data; and what shows the same of StyleGAN2's networks, small ones as
 # well, with seeds of ours.
 PAPER = {
@@ -86,7 +89,7 @@ PAPER = {
         )
     },
     "cats": {"figure12-uncurated": Figure(uncurated, {"seed": 1, "rows": 5, "lods": (0, 0, 1, 1, 2, 2, 2)})},
-    STYLEGAN2: {
+    "stylegan2": {
         "stylegan2-uncurated": Figure(uncurated, {"seed": 0, "rows": 3, "lods": (0, 0, 1, 1, 2, 2)}),
         "stylegan2-style-mixing": Figure(
             style_mixing,
@@ -99,6 +102,7 @@ PAPER = {
         "stylegan2-truncation": Figure(truncation, {"seeds": (0, 1, 2), "psis": PSIS}),
         "stylegan2-noise-detail": Figure(noise_detail, {"seeds": (0, 1)}),
         "stylegan2-noise-components": Figure(noise_components, {"seeds": (0, 1)}),
+        "stylegan2-contributions": ContributionsFigure(),
     },
 }
 
@@ -109,7 +113,7 @@ def paper_set(name):
     return next((key for key in PAPER if words & {key, key.removesuffix("s")}), "faces")
 
 
-def save_paper_figures(sampler, look, name, outdir):
+def save_paper_figures(sampler, look, name, outdir, targets=()):
     """Writes the figures of a set.
 
     Args:
@@ -117,6 +121,7 @@ def save_paper_figures(sampler, look, name, outdir):
         look: Look, with the psi and cutoff of the paper's pictures.
         name: A key of `PAPER`.
         outdir: Path of a folder.
+        targets: Networks of the run, `find.Target`, for what shows how they change; the sampler's is the last.
 
     Yields:
         (path, None) for each figure, or (path, why) for one that the network cannot show.
@@ -128,10 +133,10 @@ def save_paper_figures(sampler, look, name, outdir):
     reasons = []
     for file, figure in PAPER[name].items():
         path = outdir / f"{file}.png"
-        is_there(path, figure.text(sampler, look))
+        figure.check(path, sampler, look, targets)
         reason = None
         try:
-            figure.save(path, sampler, look)
+            figure.save(path, sampler, look, targets)
         except ValueError as error:
             reason = str(error)
         reasons.append(reason)
