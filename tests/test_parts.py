@@ -118,6 +118,7 @@ class Stepped:
         self.step = TrainingStep(self.models, config, self.strategy, 8, fading=True, all_labels=tf.zeros([1, 0]))
         self.images = tf.constant(random.randint(256, size=(BATCH, 8, 8, 3)), tf.uint8)
         self.fade = tf.constant(0.4)
+        self.traced = {}
 
     def __call__(self, number):
         """Takes the step of a number; {statistic: value}."""
@@ -137,7 +138,11 @@ class Stepped:
 
     def gradients(self, part, inputs):
         """A part's gradients with the present weights, NumPy, and whatever else `TrainingStep.gradients` returns."""
-        run = tf.function(lambda inputs, mean: self.step.gradients(part, inputs, self.fade, mean))
+        if part.name not in self.traced:
+            self.traced[part.name] = tf.function(
+                lambda inputs, mean: self.step.gradients(part, inputs, self.fade, mean), autograph=False
+            )
+        run = self.traced[part.name]
         gradients, *others = self.strategy.run(run, (inputs, self.models.path_length.read_value()))
         return [None if gradient is None else gradient.numpy() for gradient in gradients], *others
 
