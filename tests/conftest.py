@@ -1,5 +1,6 @@
 """Options of the whole suite, and its one source of random numbers."""
 
+import gc
 import pathlib
 import random
 
@@ -37,6 +38,12 @@ def pytest_configure(config):
     )
 
 
+def pytest_collection_finish():
+    """What is there now, TensorFlow and all tests, is nobody's garbage: to look for some in it takes long each time."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """Before the fixtures of a test, those of its module as well: what it draws does not depend on the tests before.
@@ -48,3 +55,16 @@ def pytest_runtest_setup(item):
     seed = item.config.getoption("seed")
     random.seed(seed)
     np.random.seed(seed)
+
+
+@pytest.fixture(scope="module")
+def graphs_as_traced():
+    """Graphs of the module's tests run as they were traced: to optimize one takes longer than to run it once or twice.
+
+    For tests of what is computed. Those of whole runs and of exports optimize graphs, as users do.
+    """
+    import tensorflow as tf  # noqa: PLC0415 - not all tests need it
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})

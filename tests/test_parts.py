@@ -12,6 +12,8 @@ from stylegan_tf.training.models import Models
 from stylegan_tf.training.parts import AVERAGE, due_parts, parts_of, times_due, updates_of, updates_per_step
 from stylegan_tf.training.steps import TrainingStep, statistics_of, tick_values
 
+pytestmark = pytest.mark.usefixtures("graphs_as_traced")
+
 NETWORK = {"fmap_base": 32, "fmap_max": 4}
 LAZY = LossConfig(r1_gamma=10.0, r1_interval=3, path_length_weight=2.0, path_length_interval=2)
 CONFIG = TrainingConfig(
@@ -118,6 +120,7 @@ class Stepped:
         self.step = TrainingStep(self.models, config, self.strategy, 8, fading=True, all_labels=tf.zeros([1, 0]))
         self.images = tf.constant(random.randint(256, size=(BATCH, 8, 8, 3)), tf.uint8)
         self.fade = tf.constant(0.4)
+        self.traced = {}
 
     def __call__(self, number):
         """Takes the step of a number; {statistic: value}."""
@@ -137,7 +140,11 @@ class Stepped:
 
     def gradients(self, part, inputs):
         """A part's gradients with the present weights, NumPy, and whatever else `TrainingStep.gradients` returns."""
-        run = tf.function(lambda inputs, mean: self.step.gradients(part, inputs, self.fade, mean))
+        if part.name not in self.traced:
+            self.traced[part.name] = tf.function(
+                lambda inputs, mean: self.step.gradients(part, inputs, self.fade, mean), autograph=False
+            )
+        run = self.traced[part.name]
         gradients, *others = self.strategy.run(run, (inputs, self.models.path_length.read_value()))
         return [None if gradient is None else gradient.numpy() for gradient in gradients], *others
 

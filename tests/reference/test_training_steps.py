@@ -1,7 +1,6 @@
 """Optimizer steps give the reference's weights: StyleGAN's, with a reset and a level change, and StyleGAN2's."""
 
 import re
-from functools import partial
 
 import numpy as np
 import pytest
@@ -51,6 +50,7 @@ def test_training_steps(vector):
         load_variables(network, vector.below(f"weights/{name}/"))
 
     steps = sorted({re.match(r"outputs/(step(\d+)\w*)/", n).groups()[::-1] for n in vector.names if "/step" in n})
+    traced = {}
     lod_after_reset = float(re.search(r"one more step is made at lod ([\d.]+)", vector.config["notes"]).group(1))
     for i, (_, step) in enumerate(steps):
         lod = vector.config["lod"]
@@ -58,7 +58,7 @@ def test_training_steps(vector):
             lod = lod_after_reset
             models.G_optimizer.reset()
             models.D_optimizer.reset()
-        run_step(vector, config, models, strategy, lod, i)
+        run_step(vector, config, models, strategy, lod, i, traced)
         for name, network in networks.items():
             compare(vector, f"outputs/{step}/{name}/", export_variables(network), name, i + 1)
 
@@ -69,18 +69,21 @@ def draws(latents):
     return GeneratorDraws(z=z, z2=z, cutoff=tf.constant(0), noise=None)
 
 
-def run_step(vector, config, models, strategy, lod, i):
+def run_step(vector, config, models, strategy, lod, i, traced):
+    """Step i, whose trace is kept in `traced` for others at the same level."""
     resolution, fade = growth(config.resolution, lod)
     reals = shrink(nhwc(vector["inputs/reals"][i]), resolution)
     none = tf.zeros([len(reals), 0])
-    step = TrainingStep(models, config, strategy, resolution, fade != 1.0, all_labels=none)
+    level = resolution, fade != 1.0
+    if level not in traced:
+        traced[level] = tf.function(TrainingStep(models, config, strategy, *level, all_labels=none).update)
     rate = tf.constant(vector.config["optimizer"]["learning_rate"])
     D_draws, G_draws = (draws(vector[f"inputs/latents_{network}"][i]) for network in "DG")
     inputs = {
         "D": RealAndGenerated(tf.constant(reals), none, D_draws, tf.zeros([len(reals), 1, 1, 1])),
         "G": Generated(none, G_draws),
     }
-    tf.function(step.update)(inputs, tf.constant(fade), rate, rate, vector.config["Gs_beta"])
+    traced[level](inputs, tf.constant(fade), rate, rate, vector.config["Gs_beta"])
 
 
 def compare(vector, prefix, ours, name, steps):
@@ -137,7 +140,7 @@ class RecordedStep(TrainingStep):
     after = {}
 
     def train(self, part, *arguments):
-        values = tf.function(partial(super().train, part))(*arguments)
+        values = super().train(part, *arguments)
         self.after = self.after | {part.name: export_variables(getattr(self.models, part.network))}
         return values
 
@@ -153,9 +156,9 @@ def test_stylegan2_training_steps(vector):
     for name, network in networks.items():
         load_variables(network, vector.below(f"weights/{name}/"))
 
+    step = RecordedStep(models, config, strategy, config.resolution, False, all_labels=tf.zeros([1, 0]))
     updates = 0  # of a network, at most
     for i, reported in enumerate(facts["steps"]):
-        step = RecordedStep(models, config, strategy, config.resolution, False, all_labels=tf.zeros([1, 0]))
         inputs = stylegan2_inputs(vector, i, models.D.mbstd_group_size)
         due = due_parts(step.parts, i)
         assert ("G_path_length" in due, "D_r1" in due) == (reported["G_reg"], reported["D_reg"])
