@@ -21,7 +21,9 @@ def parse_attributes(ctx, param, value):
 
 
 @click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
-@click.option("--dataset", required=True, help="Labelled data set: a folder in --data-dir, its path, or digits.")
+@click.option(
+    "--dataset", required=True, help="Labelled data set: a folder in --data-dir, its path, digits or avatars."
+)
 @click.option("--data-dir", type=UserPath(), help="Folder of data sets.  [default: data]")
 @click.option(
     "--outdir", type=UserPath("folder"), help="Folder for the classifiers.  [default: cache/classifiers/DATASET]"
