@@ -11,7 +11,7 @@ from dnnlib.cli import MINIBATCH, NUM_GPUS, SEED, Command, Finite, UserPath, one
 from dnnlib.files import check_can_create
 from metrics.attribute_classifier import classifiers_folder
 from metrics.classifier_data import make_jobs
-from metrics.classifier_training import settings_of, train_classifiers
+from metrics.classifier_training import accuracies, settings_of, train_classifiers
 from stylegan_tf.runtime.devices import count_gpus
 
 
@@ -21,7 +21,9 @@ def parse_attributes(ctx, param, value):
 
 
 @click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
-@click.option("--dataset", required=True, help="Labelled data set: a folder in --data-dir, its path, or digits.")
+@click.option(
+    "--dataset", required=True, help="Labelled data set: a folder in --data-dir, its path, digits or avatars."
+)
 @click.option("--data-dir", type=UserPath(), help="Folder of data sets.  [default: data]")
 @click.option(
     "--outdir", type=UserPath("folder"), help="Folder for the classifiers.  [default: cache/classifiers/DATASET]"
@@ -70,9 +72,8 @@ def main(dataset, data_dir, outdir, attributes, shared_trunk, num_gpus, dry_run,
 
 
 def print_table(metadata):
-    """Prints the accuracy of each attribute on held-out images beside what guessing the larger class gives."""
-    keys = ("attributes", "held_out_accuracy", "larger_class")
-    rows = [row for item in metadata for row in zip(*(item[key] for key in keys), strict=True)]
+    """Prints the accuracy of each attribute or factor on held-out images beside what guessing gives."""
+    rows = [row for item in metadata for row in accuracies(item)]
     width = max(len("attribute"), *(len(name) for name, _, _ in rows))
     click.echo(f"\n{'attribute':<{width}}  accuracy  guessing    ({metadata[0]['held_out_images']:,} held-out images)")
     for name, accuracy, larger in rows:

@@ -2,7 +2,15 @@
 
 from functools import partial
 
-from metrics import frechet, kernel_distance, linear_separability, networks, perceptual_path, precision_recall
+from metrics import (
+    frechet,
+    kernel_distance,
+    linear_factors,
+    linear_separability,
+    networks,
+    perceptual_path,
+    precision_recall,
+)
 from metrics.metric import Metric
 
 __all__ = ["METRICS"]
@@ -35,6 +43,13 @@ METRICS = {
         networks.classifiers,
         linear_separability.measure,
         linear_separability.SAMPLES,
+        reals=False,
+    ),
+    "factors": Metric(
+        "how well z and w tell what an image shows, linearly",
+        networks.classifiers,
+        linear_factors.measure,
+        linear_factors.SAMPLES,
         reals=False,
     ),
     "fid50k_mix2": _mixed(2),

@@ -16,6 +16,7 @@ import shlex
 import urllib.parse
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from dnnlib.files import atomic_file
@@ -91,7 +92,8 @@ def has_classifiers(folder, shared_trunk=False):
     """Whether a folder has a classifier for every label column of its data set, or else a shared trunk."""
     found = read_metadata(folder)
     trunk = found.pop(TRUNK, None)
-    return bool(trunk if shared_trunk else found and len(found) == next(iter(found.values()))["label_size"])
+    columns = sum(len(item["columns"]) for item in found.values())
+    return bool(trunk if shared_trunk else found and columns == next(iter(found.values()))["label_size"])
 
 
 def _read(path):
@@ -125,7 +127,9 @@ class AttributeClassifiers:
         names: The attributes, a list; outputs are in this order.
         accuracies: Accuracy of each on images that were held out, a list.
         resolution: Side of the images.
-        exclusive: Whether each image that they learnt from has one of the data set's attributes only, as a digit has.
+        exclusive: Whether each image that they learnt from has one of the data set's attributes only, as a digit has,
+            or one value of each factor.
+        groups: {name: its columns of the logits} of each network's attribute or factor.
         hash: SHA-256 of what it computes with and of `exclusive`, hexadecimal.
 
     Call arguments:
@@ -138,6 +142,11 @@ class AttributeClassifiers:
     def __init__(self, networks, metadata):
         self.networks = networks
         self.names = [name for item in metadata for name in item["attributes"]]
+        ends = np.cumsum([len(item["columns"]) for item in metadata]).tolist()
+        self.groups = {
+            item.get("factor") or item["attributes"][0]: range(end - len(item["columns"]), end)
+            for item, end in zip(metadata, ends, strict=True)
+        }
         self.accuracies = [accuracy for item in metadata for accuracy in item["held_out_accuracy"]]
         self.resolution = metadata[0]["resolution"]
         # Classifiers that were trained before this was noted do not say it.

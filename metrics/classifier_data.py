@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets.pipeline import epoch_order
+from datasets.summary import is_one_hot
 from metrics.attribute_classifier import MAX_RESOLUTION, TRUNK, file_name
 
 _HELD_OUT_SEED, _HELD_OUT_PARTS = 0, 10
@@ -16,11 +17,19 @@ _READ_BYTES, _READ_MINIBATCHES = 2**21, 64
 
 
 class Job(NamedTuple):
-    """A network to be trained: its files' name, and the attributes of its outputs with their label columns."""
+    """A network to be trained.
+
+    Attributes:
+        file: Its files' name.
+        attributes: The attributes of its outputs, or the values of its factor, FACTOR=VALUE.
+        columns: Their label columns.
+        factor: Name of the factor whose values it tells apart; None for attributes.
+    """
 
     file: str
     attributes: list[str]
     columns: list[int]
+    factor: str | None = None
 
 
 def make_jobs(dataset, attributes=None, shared_trunk=False):
@@ -28,27 +37,58 @@ def make_jobs(dataset, attributes=None, shared_trunk=False):
 
     Args:
         dataset: MultiResolutionDataset with labels; an attribute is present where its column is above 0.5.
-        attributes: Names; None for all.
+        attributes: Names, of factors where the data set has these; None for all.
         shared_trunk: Whether one network classifies all of them.
 
     Raises:
         ValueError: There is no such attribute, or all images to train on are alike in it.
     """
     names = attribute_names(dataset)
-    chosen = attributes or names
-    if unknown := [name for name in chosen if name not in names]:
-        raise ValueError(f"{dataset.folder} has no attribute {unknown[0]!r}; it has {', '.join(names)}.")
-    columns = sorted({names.index(name) for name in chosen})
+    factors = factors_of(names, dataset.labels > 0.5)
+    columns_of = factors or {name: [column] for column, name in enumerate(names)}
+    chosen = attributes or list(columns_of)
+    if unknown := [name for name in chosen if name not in columns_of]:
+        raise ValueError(f"{dataset.folder} has no attribute {unknown[0]!r}; it has {', '.join(columns_of)}.")
+    columns = sorted({column for name in chosen for column in columns_of[name]})
     trained, _ = split(dataset.num_images)
-    for column in columns:
-        if len(np.unique(dataset.labels[trained, column] > 0.5)) < 2:
+    present = dataset.labels[trained] > 0.5
+    for name in chosen if factors else ():
+        if present[:, factors[name]].any(axis=0).sum() < 2:
+            raise ValueError(
+                f"The images of {dataset.folder} to train on all have the same {name}, and a classifier needs two "
+                "values; choose others with --attributes."
+            )
+    for column in () if factors else columns:
+        if len(np.unique(present[:, column])) < 2:
             raise ValueError(
                 f"The images of {dataset.folder} to train on are all alike in attribute {names[column]!r}, and a "
                 "classifier needs two classes; choose others with --attributes."
             )
     if shared_trunk:
         return [Job(TRUNK, [names[column] for column in columns], columns)]
+    if factors:
+        chosen = [factor for factor in factors if factor in chosen]
+        return [
+            Job(file_name(factor), [names[column] for column in factors[factor]], factors[factor], factor)
+            for factor in chosen
+        ]
     return [Job(file_name(names[column]), [names[column]], [column]) for column in columns]
+
+
+def factors_of(names, present):
+    """Label columns by what they are values of, {factor: columns}; None if not all are values of a factor.
+
+    They are where all names are FACTOR=VALUE, and each image has one value of each factor.
+
+    Args:
+        names: Names of the columns.
+        present: bool [N, label_size].
+    """
+    factors = {}
+    for column, name in enumerate(names):
+        factors.setdefault(name.partition("=")[0], []).append(column)
+    known = all("=" in name for name in names) and all(is_one_hot(present[:, columns]) for columns in factors.values())
+    return factors if known else None
 
 
 def attribute_names(dataset):

@@ -44,15 +44,20 @@ class ClassifierSettings:
     fmap_max: int = 512
 
 
-# Ours, for 1,797 digits of 32x32 and two CPU cores: one classifier an attribute, and a shared trunk.
-RECIPES = {"digits": {"total_kimg": 30, "minibatch": 32, "learning_rate": 0.01, "fmap_base": 64, "fmap_max": 32}}
+# Ours, for 1,797 digits of 32x32 and 10,000 avatars of 64x64, on two CPU cores: one classifier an attribute or factor,
+# and a shared trunk.
+RECIPES = {
+    "digits": {"total_kimg": 30, "minibatch": 32, "learning_rate": 0.01, "fmap_base": 64, "fmap_max": 32},
+    "avatars": {"total_kimg": 30, "minibatch": 32, "learning_rate": 0.005, "fmap_base": 128, "fmap_max": 64},
+}
 TRUNK_RECIPES = {
-    "digits": {"total_kimg": 60, "minibatch": 32, "learning_rate": 0.005, "fmap_base": 128, "fmap_max": 64}
+    "digits": {"total_kimg": 60, "minibatch": 32, "learning_rate": 0.005, "fmap_base": 128, "fmap_max": 64},
+    "avatars": {"total_kimg": 100, "minibatch": 32, "learning_rate": 0.005, "fmap_base": 256, "fmap_max": 64},
 }
 
 
 def settings_of(dataset_name, shared_trunk=False):
-    """The `ClassifierSettings` for a data set: the paper's, but for `digits`; mirrored if its GAN is."""
+    """The `ClassifierSettings` for a data set: the paper's, but for those of `RECIPES`; mirrored if its GAN is."""
     name, _ = split_size(dataset_name)
     recipe = (TRUNK_RECIPES if shared_trunk else RECIPES).get(name, {})
     return ClassifierSettings(mirror=is_mirrored(dataset_name), **recipe)
@@ -68,7 +73,7 @@ def train_classifiers(dataset, folder, settings, attributes=None, num_gpus=0, sh
         dataset: MultiResolutionDataset with all its labels.
         folder: Folder of the files, created if necessary.
         settings: ClassifierSettings.
-        attributes: Names; None for all.
+        attributes: Names, of factors where the data set has these; None for all.
         num_gpus: GPUs to use; 0 for the CPU.
         shared_trunk: Whether to train one network for all attributes (ours) instead of one each (the paper's).
 
@@ -141,19 +146,20 @@ def _train_on_devices(jobs, images, settings, devices, save):
     """
     idle, stop, lock = SimpleQueue(), threading.Event(), threading.Lock()
     for device in devices[: len(jobs)]:
-        idle.put(DeviceTraining(device, images, len(jobs[0].columns), settings))
+        idle.put({size: DeviceTraining(device, images, size, settings) for size in {len(job.columns) for job in jobs}})
 
     def advance(count):
         with lock:
             bar.update(count)
 
     def train(job):
-        training = idle.get()
+        trainings = idle.get()
+        training = trainings[len(job.columns)]
         try:
             if training.run(job.columns, advance, stop):
                 return save(job, training.network, _results(job, training))
         finally:
-            idle.put(training)
+            idle.put(trainings)
 
     total = len(jobs) * images_seen(settings)
     with tqdm(total=total, unit="img", unit_scale=True, disable=None) as bar, ThreadPoolExecutor(idle.qsize()) as pool:
@@ -169,25 +175,34 @@ def _train_on_devices(jobs, images, settings, devices, save):
 
 def _results(job, training):
     held_out = training.images.present[training.images.held_out][:, job.columns]
+    accuracy, told = training.accuracy(job.columns)
+    factor = {"factor": job.factor, "factor_accuracy": told, "largest_value": float(held_out.mean(axis=0).max())}
     return {
         "attributes": job.attributes,
         "columns": job.columns,
-        "exclusive": is_one_hot(training.images.present),
+        "exclusive": job.factor is not None or is_one_hot(training.images.present),
         "label_size": training.images.present.shape[1],
         "images_seen": images_seen(training.settings),
         "held_out_images": len(held_out),
-        "held_out_accuracy": training.accuracy(job.columns).tolist(),
+        "held_out_accuracy": accuracy.tolist(),
         "larger_class": np.maximum(held_out.mean(axis=0), 1 - held_out.mean(axis=0)).tolist(),
+        **(factor if job.factor else {}),
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
     }
 
 
+def accuracies(metadata):
+    """[(name, accuracy on held-out images, what guessing gives)] of a network's factor or each of its attributes."""
+    if metadata.get("factor"):
+        return [(metadata["factor"], metadata["factor_accuracy"], metadata["largest_value"])]
+    return list(zip(*(metadata[key] for key in ("attributes", "held_out_accuracy", "larger_class")), strict=True))
+
+
 def accuracy_lines(metadata):
-    """A line for each attribute of a network: its accuracy on held-out images, and what guessing gives."""
-    names, accuracies, larger = (metadata[key] for key in ("attributes", "held_out_accuracy", "larger_class"))
+    """A line for each of `accuracies`."""
     return [
         f"{name}: {accuracy:.2%} of {metadata['held_out_images']:,} held-out images are right, {share:.2%} by guessing"
-        for name, accuracy, share in zip(names, accuracies, larger, strict=True)
+        for name, accuracy, share in accuracies(metadata)
     ]
 
 
@@ -261,13 +276,19 @@ class DeviceTraining:
         return classifier_logits(self.network, images)
 
     def accuracy(self, columns):
-        """Share of the held-out images that are classified rightly, float [columns]."""
-        right = np.zeros(len(columns))
+        """Share of the held-out images that are classified rightly.
+
+        Returns:
+            (of each column by itself, float [columns]; by the column with the largest logit, a float).
+        """
+        right, told = np.zeros(len(columns)), 0
         for indices in self.images.parts(self.images.held_out, self.settings.minibatch):
             with tf.device(self.device):
                 logits = self.classify(self.images.read(indices)).numpy()
-            right += ((logits > 0) == self.images.present[indices][:, columns]).sum(axis=0)
-        return right / len(self.images.held_out)
+            present = self.images.present[indices][:, columns]
+            right += ((logits > 0) == present).sum(axis=0)
+            told += int(present[np.arange(len(present)), logits.argmax(axis=1)].sum())
+        return right / len(self.images.held_out), told / len(self.images.held_out)
 
 
 def classifier_loss(logits, present):

@@ -274,8 +274,8 @@ def _is_rare(attribute):
     return not LEAST_SHARE <= attribute.positive <= 1 - LEAST_SHARE
 
 
-def measure(session, classifiers, count):
-    """Linear separability in Z and W, from one set of samples for all attributes; see `Metric`."""
+def classified_samples(session, classifiers, count):
+    """What samples are made of, and what classifiers see in them: (z, w, logits), each float32 [count, size]."""
     samples, generator = session.samples, session.generator
     shrink = generator.resolution // classifiers.resolution
 
@@ -287,7 +287,12 @@ def measure(session, classifiers, count):
 
     sizes = [generator.latent_size, generator.dlatent_size, len(classifiers.names)]
     rows = session.sample_rows("attributes", sum(sizes), classify, count, network=classifiers.hash)
-    z, w, logits = np.split(rows[:], np.cumsum(sizes)[:2], axis=1)
+    return np.split(rows[:], np.cumsum(sizes)[:2], axis=1)
+
+
+def measure(session, classifiers, count):
+    """Linear separability in Z and W, from one set of samples for all attributes; see `Metric`."""
+    z, w, logits = classified_samples(session, classifiers, count)
     options, per_class = session.options, classifiers.exclusive
     in_z, in_w = (
         separability(latents, logits, classifiers.names, count // 2, options.svm, options.degenerate, None, per_class)

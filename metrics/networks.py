@@ -1,4 +1,4 @@
-"""The networks that metrics look at images with, opened for a session; attribute classifiers of digits are trained."""
+"""The networks that metrics look at images with, opened for a session; those of small data sets are trained."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from metrics.attribute_classifier import (
     has_classifiers,
     load_classifiers,
 )
-from metrics.classifier_training import settings_of, train_classifiers
+from metrics.classifier_training import RECIPES, settings_of, train_classifiers
 from stylegan_tf.perception import weights
 from stylegan_tf.perception.inception import Inception
 from stylegan_tf.perception.lpips import LPIPS
@@ -58,23 +58,24 @@ def open_classifiers(session, shared_trunk):
     """The classifiers that the options name, or those of the session's data set.
 
     Raises:
-        ValueError: There are none, and it is not digits, whose classifiers are trained here within minutes.
+        ValueError: There are none, and it is not one of `RECIPES`, whose classifiers are trained here within minutes.
     """
     folder = session.options.classifiers
     if folder is None:
         name, _ = split_size(session.need_dataset().name)
         folder = classifiers_folder(session.cache, _CLASSIFIED_BY.get(name, session.dataset.name))
-        if session.dataset.name == "digits" and not has_classifiers(folder, shared_trunk):
-            train_digit_classifiers(session, folder, shared_trunk)
+        if session.dataset.name in RECIPES and not has_classifiers(folder, shared_trunk):
+            train_small_classifiers(session, folder, shared_trunk)
     resolution = min(session.generator.resolution, MAX_RESOLUTION)
     with session.strategy.scope():
         return load_classifiers(Path(folder), resolution, session.generator.num_channels, shared_trunk)
 
 
-def train_digit_classifiers(session, folder, shared_trunk):
-    """Trains what is missing of the digits' classifiers, and says so."""
-    what = "one classifier of all ten digits" if shared_trunk else "the ten digit classifiers"
+def train_small_classifiers(session, folder, shared_trunk):
+    """Trains what is missing of the classifiers of a small data set, and says so."""
+    name = session.dataset.name
+    what = f"one classifier of all labels of {name}" if shared_trunk else f"the classifiers of {name}"
     click.echo(f"There are no classifiers in {folder}: training {what}, once.", err=True)
-    settings = settings_of("digits", shared_trunk)
+    settings = settings_of(name, shared_trunk)
     num_gpus = count_gpus_of(session.generator)
     train_classifiers(session.labelled_dataset, folder, settings, num_gpus=num_gpus, shared_trunk=shared_trunk)

@@ -158,7 +158,9 @@ class TrainingConfig:
         learned=False,
     )
     dataset: str = setting(
-        "ffhq", "Data set: a folder in --data-dir, its path, or digits, which creates itself.", learned=False
+        "ffhq",
+        "Data set: a folder in --data-dir, its path, or digits or avatars, which create themselves.",
+        learned=False,
     )
     data_dir: str = setting("data", "Folder of data sets.", resumable=True, learned=False, path=True)
     resolution: int | None = setting(None, "Side of the images.", RESOLUTION, learned=False, unset="the data set's")

@@ -471,7 +471,7 @@ def test_digits(tmp_path, monkeypatch):
     result = invoke(*options, f"--cache-dir={tmp_path / 'cache'}", "--metric=ls", "--num-samples=200")
     assert result.exit_code == 0, (result.output, result.exception)
     classifiers = classifiers_folder(tmp_path / "cache", "digits")
-    told = f"There are no classifiers in {classifiers}: training the ten digit classifiers, once.\n"
+    told = f"There are no classifiers in {classifiers}: training the classifiers of digits, once.\n"
     assert result.stderr.startswith(told)
     assert len(re.findall(r"^\d: [\d.]+% of 180 held-out images are right", result.stdout, re.MULTILINE)) == 10
     assert has_classifiers(classifiers)

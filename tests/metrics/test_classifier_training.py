@@ -288,7 +288,7 @@ def test_labels_that_teach_nothing(tmp_path, dataset):
 
 def test_names_without_a_list(tmp_path):
     jobs = make_jobs(create_dataset(tmp_path / "unnamed", names=None), ["attribute-02", "attribute-00"])
-    assert jobs == [("attribute-00", ["attribute-00"], [0]), ("attribute-02", ["attribute-02"], [2])]
+    assert jobs == [("attribute-00", ["attribute-00"], [0], None), ("attribute-02", ["attribute-02"], [2], None)]
 
 
 def test_too_many_gpus(tmp_path, dataset):
