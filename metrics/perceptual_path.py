@@ -10,7 +10,7 @@ from keras import ops
 
 from metrics.metric import Result
 from metrics.samples import Purpose
-from stylegan_tf.layers.resample import downsample
+from stylegan_tf.images import reduce
 from stylegan_tf.pictures.interpolation import lerp, slerp
 from stylegan_tf.runtime.draws import uniform
 
@@ -69,11 +69,6 @@ def crop_face(images):
     """The part of aligned portraits, [N, H, H, C], that the face fills: [N, H / 2, H / 2, C]; H a multiple of 8."""
     c = images.shape[1] // 8
     return images[:, 3 * c : 7 * c, 2 * c : 6 * c]
-
-
-def reduce(images, size):
-    """Shrinks square images, [N, H, H, C], to at most `size` by averaging boxes; H / `size` an integer if more."""
-    return downsample(images, images.shape[1] // size) if images.shape[1] > size else images
 
 
 def mean_without_outliers(distances):

@@ -34,6 +34,11 @@ def to_uint8_rounded(images):
     return ops.cast(ops.clip(ops.round(images * 127.5 + 127.5), 0.0, 255.0), "uint8")
 
 
+def reduce(images, size):
+    """Shrinks square images, [N, H, H, C], to at most `size` by averaging boxes; H / `size` an integer if more."""
+    return downsample(images, images.shape[1] // size) if images.shape[1] > size else images
+
+
 def mirror_images(images, mirror):
     """Flips the chosen images from left to right.
 

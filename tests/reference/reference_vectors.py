@@ -33,6 +33,8 @@ KINDS = {
     "process_reals": "process_reals*.npz",
     "progan-d": "progan-d_*.npz",
     "progan-g": "progan-g_*.npz",
+    "projector-parts": "projector-parts*.npz",
+    "projector-steps": "projector-*.npz",
     "stylegan2-contributions": "stylegan2-contributions*.npz",
     "stylegan2-d": "stylegan2-d[-_]*.npz",
     "stylegan2-g": "stylegan2-g_*.npz",
@@ -52,9 +54,6 @@ COMPANIONS = (
     *("dataset-contents.npz", "networks-stylegan*.pkl", "networks-ada-*.pkl", "networks-adapt-*.pkl"),
     "networks-rosinality*.pt",
 )
-
-# Kinds of what the project does not have: no test reads them. Whoever brings it moves its line to KINDS.
-PASSED_OVER = ("projector-*",)
 
 # The reference's names of the networks that this project has.
 NETWORKS = (
@@ -125,13 +124,9 @@ class Vector:
         return [network for network in networks if network[0] in NETWORKS]
 
 
-def is_passed_over(path):
-    return any(path.match(pattern) for pattern in PASSED_OVER)
-
-
 def unknown(folder):
     """Names of the files of vectors in a folder that are of no kind in the tables above."""
-    known = [*KINDS.values(), *COMPANIONS, *PASSED_OVER]
+    known = [*KINDS.values(), *COMPANIONS]
     known.remove(KINDS["weights"])  # any file may hold weights
     files = [path for path in folder.iterdir() if path.suffix in (".npz", ".json", ".pkl", ".pt")]
     return sorted(path.name for path in files if not any(path.match(pattern) for pattern in known))
@@ -140,9 +135,11 @@ def unknown(folder):
 @functools.lru_cache
 def find(folder, kind):
     """The vectors of a kind in a folder, as far as this project has the networks that they were made with."""
-    vectors = [Vector(path) for path in sorted(folder.glob(KINDS[kind])) if not is_passed_over(path)]
+    vectors = [Vector(path) for path in sorted(folder.glob(KINDS[kind]))]
     if kind in ("losses", "networks-expected", "weights"):
         vectors = [vector for vector in vectors if vector.networks()]
+    if kind == "projector-steps":
+        vectors = [vector for vector in vectors if "num_steps" in vector.config]
     return vectors
 
 

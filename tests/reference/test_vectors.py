@@ -10,7 +10,6 @@ def test_every_kind_has_vectors(kind):
 
 
 def test_every_file_is_of_a_known_kind(request):
-    """A new kind is either tested or passed over by its name."""
     assert not unknown(request.config.getoption("vectors"))
 
 

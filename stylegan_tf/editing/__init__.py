@@ -1,0 +1,1 @@
+"""What is done with a trained network's latent space: pictures are projected into it. How they are drawn: pictures/."""
