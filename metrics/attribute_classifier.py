@@ -160,6 +160,24 @@ class AttributeClassifiers:
         return tf.concat([classifier_logits(network, images) for network in self.networks], axis=1)
 
 
+def feature_maps(network, images):
+    """What a classifier computes at each resolution of images like those that it was trained on.
+
+    Args:
+        network: See `classifier_logits`.
+        images: float [N, R, R, C] in [0, 255].
+
+    Returns:
+        A list of float [N, H, W, maps], finest first.
+    """
+    x = network.activation(network.from_rgb[0](images / 127.5 - 1.0))
+    found = [x]
+    for block in network.blocks:
+        x = network.halve(x, *block)
+        found.append(x)
+    return found
+
+
 class TrunkFeatures:
     """Features of a shared trunk: what its output layer sees. A feature network of `metrics.features`.
 

@@ -8,10 +8,12 @@ from metrics.attribute_classifier import (
     MAX_RESOLUTION,
     TrunkFeatures,
     classifiers_folder,
+    feature_maps,
     has_classifiers,
     load_classifiers,
 )
 from metrics.classifier_training import RECIPES, settings_of, train_classifiers
+from stylegan_tf.editing.distances import FeatureDistance
 from stylegan_tf.perception import weights
 from stylegan_tf.perception.inception import Inception
 from stylegan_tf.perception.lpips import LPIPS
@@ -54,21 +56,44 @@ def trunk(session):
     return TrunkFeatures(open_classifiers(session, shared_trunk=True))
 
 
+def classifier_distance(folder, generator):
+    """How far apart images like a generator's are by what classifiers see in them.
+
+    Args:
+        folder: Folder of classifiers; the one of all attributes is taken, if there is one, else all of them.
+        generator: A generator.
+
+    Raises:
+        ValueError: See `load_classifiers`.
+    """
+    one_each = not has_classifiers(folder, shared_trunk=True) and has_classifiers(folder)
+    resolution = min(generator.resolution, MAX_RESOLUTION)
+    opened = load_classifiers(folder, resolution, generator.num_channels, shared_trunk=not one_each).networks
+    return FeatureDistance("classifier", lambda images: [x for net in opened for x in feature_maps(net, images)])
+
+
+def classifiers_of(session, shared_trunk):
+    """The folder of the classifiers that the options name, or else of those of the session's data set, which are
+    trained if they are not there and it is one of `RECIPES`."""
+    if session.options.classifiers is not None:
+        return Path(session.options.classifiers)
+    name, _ = split_size(session.need_dataset().name)
+    folder = classifiers_folder(session.cache, _CLASSIFIED_BY.get(name, session.dataset.name))
+    if session.dataset.name in RECIPES and not has_classifiers(folder, shared_trunk):
+        train_small_classifiers(session, folder, shared_trunk)
+    return folder
+
+
 def open_classifiers(session, shared_trunk):
     """The classifiers that the options name, or those of the session's data set.
 
     Raises:
         ValueError: There are none, and it is not one of `RECIPES`, whose classifiers are trained here within minutes.
     """
-    folder = session.options.classifiers
-    if folder is None:
-        name, _ = split_size(session.need_dataset().name)
-        folder = classifiers_folder(session.cache, _CLASSIFIED_BY.get(name, session.dataset.name))
-        if session.dataset.name in RECIPES and not has_classifiers(folder, shared_trunk):
-            train_small_classifiers(session, folder, shared_trunk)
+    folder = classifiers_of(session, shared_trunk)
     resolution = min(session.generator.resolution, MAX_RESOLUTION)
     with session.strategy.scope():
-        return load_classifiers(Path(folder), resolution, session.generator.num_channels, shared_trunk)
+        return load_classifiers(folder, resolution, session.generator.num_channels, shared_trunk)
 
 
 def train_small_classifiers(session, folder, shared_trunk):

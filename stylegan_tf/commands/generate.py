@@ -21,6 +21,7 @@ from dnnlib.cli import (
 )
 from dnnlib.files import check_new_file
 from dnnlib.videos import MOST_FPS, check_video
+from stylegan_tf.editing.projected import read_projected, write_projected_images
 from stylegan_tf.files.find import find_targets, load_generator
 from stylegan_tf.networks.families import usual_truncation
 from stylegan_tf.pictures.contributions import SEEDS, write_contributions
@@ -99,19 +100,53 @@ def make_look(sampler, look, psi=None, cutoff=None, label=None, **changes):
     return look._replace(psi=psi, cutoff=cutoff, label=label, **changes)
 
 
+w_option = click.option(
+    "--w", "folder", type=UserPath(path_type=Path), help="Folder of run_projector.py: its pictures, not seeds."
+)
+
+
+def check_source(folder, seeds, option):
+    """ValueError unless either --w or the seeds of an option are given."""
+    if (folder is None) == (seeds is None):
+        raise ValueError(f"Give {option} or --w, one of them.")
+
+
+def read_w(folder, sampler):
+    """The Projected of --w; None for seeds."""
+    if folder is None:
+        return None
+    projected = read_projected(folder)
+    projected.check(sampler.generator)
+    known = [{fact.get("network sha256"), fact.get("tuned network sha256")} for fact in projected.facts]
+    if not all(sampler.network_hash in hashes for hashes in known):
+        click.echo(f"{folder} was found in another network of the same size; its images are others here.", err=True)
+    return projected
+
+
 @main.command("images")
 @network_options
-@click.option("--seeds", type=Seeds(), required=True, help="Such as 0-24,33: an image each.")
-@options(psi_option, cutoff_option, noise_option, class_option, outdir_option)
+@click.option("--seeds", type=Seeds(), help="Such as 0-24,33: an image each.")
+@options(w_option, psi_option, cutoff_option, noise_option, class_option, outdir_option)
 @one_line_errors
-def images(seeds, outdir, psi, cutoff, noise, label, **given):
-    """Make an image a seed, and a page and a grid of them all.
+def images(seeds, folder, outdir, psi, cutoff, noise, label, **given):
+    """Make an image a seed, and a page and a grid of them all; or an image of each picture that was projected.
 
     Each PNG file carries its seed, psi and network as text, with a hash of the network. What is there and was made by
     the same network in the same way is not made again, so an interrupted command goes on when it is given again; any
     other picture of that name is an error.
     """
+    check_source(folder, seeds, "--seeds")
+    if folder is not None and label is not None:
+        raise ValueError("--class is for seeds, and has no effect on the pictures of --w; leave it out.")
     sampler, look = open_sampler(**given)
+    projected = read_w(folder, sampler)
+    if projected is not None:
+        # They are as they were found, unless something else is asked for.
+        own = click.get_current_context().get_parameter_source("noise") is ParameterSource.DEFAULT
+        look = make_look(sampler, look, 1.0 if psi is None else psi, cutoff=cutoff, noise=noise)
+        made = write_projected_images(sampler, look, projected, outdir, own)
+        click.echo(f"{made} of {len(projected.names)} images made; see {outdir}.")
+        return
     look = make_look(sampler, look, psi, cutoff=cutoff, noise=noise, label=label)
     made = write_images(sampler, look, seeds, outdir)
     click.echo(f"{made} of {len(set(seeds))} images made; see {outdir / 'index.html'}.")
@@ -132,10 +167,10 @@ def save_figure(figure, outdir, given, **changes):
     Args:
         figure: Figure.
         outdir: Path.
-        given: Arguments of `open_sampler`.
+        given: Arguments of `open_sampler`, or what it returned.
         **changes: Those of `make_look`.
     """
-    sampler, look = open_sampler(**given)
+    sampler, look = open_sampler(**given) if isinstance(given, dict) else given
     path = outdir / f"{figure.name}.png"
     figure.save(path, sampler, make_look(sampler, look, **changes))
     click.echo(path)
@@ -143,22 +178,27 @@ def save_figure(figure, outdir, given, **changes):
 
 @main.command("style-mixing")
 @network_options
-@click.option("--rows", type=Seeds(), required=True, help="Seeds of source A, down the left.")
+@click.option("--rows", type=Seeds(), help="Seeds of source A, down the left; or --w.")
 @click.option("--columns", type=Seeds(), required=True, help="Seeds of source B, along the top.")
 @click.option(
     "--styles",
     default="coarse",
     help="What B gives: coarse (layers 0-3), middle (4-7), fine (8 on), or such as 2-5; one, or one a row: a,b,c.",
 )
-@options(psi_option, cutoff_option, noise_option, class_option, outdir_option)
+@options(w_option, psi_option, cutoff_option, noise_option, class_option, outdir_option)
 @one_line_errors
-def make_style_mixing(rows, columns, styles, outdir, psi, cutoff, noise, label, **given):
+def make_style_mixing(rows, folder, columns, styles, outdir, psi, cutoff, noise, label, **given):
     """Mix the styles of two sources (Figure 3).
 
-    A cell is its row's image with some styles of its column's.
+    A cell is its row's image with some styles of its column's. With --w, a row is a picture that was projected, as it
+    was found.
     """
-    figure = Figure(style_mixing, {"row_seeds": rows, "column_seeds": columns, "styles": styles.split(",")})
-    save_figure(figure, outdir, given, psi=psi, cutoff=cutoff, noise=noise, label=label)
+    check_source(folder, rows, "--rows")
+    opened = open_sampler(**given)
+    projected = read_w(folder, opened[0])
+    source = {"row_seeds": rows} if projected is None else {"projected": projected}
+    figure = Figure(style_mixing, {**source, "column_seeds": columns, "styles": styles.split(",")})
+    save_figure(figure, outdir, opened, psi=psi, cutoff=cutoff, noise=noise, label=label)
 
 
 @main.command("truncation")

@@ -1,5 +1,7 @@
 """The published networks that metrics compute with: which files they are, and where they are kept."""
 
+import hashlib
+import importlib.util
 from pathlib import Path
 
 from dnnlib import download
@@ -33,9 +35,13 @@ LPIPS = RemoteFile(
     option="run_metrics.py --lpips",
 )
 
+# {published file: (package, where in it)} of PyPI's packages that come with one.
+_IN_PACKAGES = {LPIPS: ("lpips", "weights/v0.1/vgg.pth")}
+
 
 def find(remote, cache_dir, path=None):
-    """Returns the checked Path of the user's copy or of the one in CACHE_DIR/weights; None if it is to be downloaded.
+    """Returns the checked Path of the user's copy, of the one in CACHE_DIR/weights, or of the same in an installed
+    package; None if it is to be downloaded.
 
     Args:
         remote: INCEPTION, VGG16 or LPIPS.
@@ -45,7 +51,7 @@ def find(remote, cache_dir, path=None):
     Raises:
         ValueError, FileNotFoundError: It is not that file, or there is none at `path`.
     """
-    return download.find(remote, _folder(cache_dir), path)
+    return download.find(remote, _folder(cache_dir), path) or _packaged(remote)
 
 
 def obtain(remote, cache_dir, path=None):
@@ -54,8 +60,19 @@ def obtain(remote, cache_dir, path=None):
     Raises:
         ValueError, OSError: It is not that file, there is none at `path`, or it could not be downloaded.
     """
-    return download.obtain(remote, _folder(cache_dir), path)
+    return find(remote, cache_dir, path) or download.obtain(remote, _folder(cache_dir))
 
 
 def _folder(cache_dir):
     return Path(cache_dir) / "weights"
+
+
+def _packaged(remote):
+    """The Path of a published file in an installed package, if it is that very file; None otherwise."""
+    package, where = _IN_PACKAGES.get(remote, (None, None))
+    spec = package and importlib.util.find_spec(package)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        path = Path(folder) / where
+        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == remote.sha256:
+            return path
+    return None

@@ -19,7 +19,7 @@ DRAWS, GAIN = 100, 10
 _MOST_PIXELS = 2**28
 
 
-def style_mixing(sampler, look, row_seeds, column_seeds, styles=("coarse",)):
+def style_mixing(sampler, look, row_seeds=None, column_seeds=(), styles=("coarse",), projected=None):
     """Figure 3: images of source A down the left and of source B along the top; a cell is A with some styles of B.
 
     Args:
@@ -28,6 +28,8 @@ def style_mixing(sampler, look, row_seeds, column_seeds, styles=("coarse",)):
         row_seeds, column_seeds: Seeds of A and of B.
         styles: What is copied from B: "coarse", "middle", "fine", or layers such as "2-5" or "3"; one for all rows, or
             one for each.
+        projected: `editing.projected.Projected` pictures, which are source A, with their own noise, in the place of
+            `row_seeds`.
 
     Returns:
         uint8 [(rows + 1) * R, (columns + 1) * R, C]; the corner is white.
@@ -35,20 +37,23 @@ def style_mixing(sampler, look, row_seeds, column_seeds, styles=("coarse",)):
     Raises:
         ValueError: The network does not have these styles, or they are not as many as the rows.
     """
+    row_seeds = row_seeds if projected is None else range(len(projected.w))
     rows, columns = len(row_seeds), len(column_seeds)
     _check_size((rows + 1) * (columns + 1) * sampler.resolution**2)
     if len(styles) not in (1, rows):
         raise ValueError(f"There are {rows} rows and {len(styles)} styles; give one for all rows, or one for each.")
     layers = [style_layers(name, sampler.num_layers) for name in styles]
     layers = layers * rows if len(layers) == 1 else layers
-    w_a, w_b = look.styles(sampler, row_seeds), look.styles(sampler, column_seeds)
+    w_a = look.styles(sampler, row_seeds) if projected is None else projected.w
+    w_b = look.styles(sampler, column_seeds)
     pictures = [np.full((1, sampler.resolution, sampler.resolution, sampler.num_channels), 255, np.uint8)]
     pictures.append(sampler.synthesis(w_b, look.noise, column_seeds))
-    for seed, w, copied in zip(tqdm(row_seeds, unit="row", disable=None), w_a, layers, strict=True):
+    for row, seed in enumerate(tqdm(row_seeds, unit="row", disable=None)):
         # All images of a row have A's noise: only styles differ.
-        mixed = np.repeat(w[None], columns + 1, axis=0)
-        mixed[1:, copied] = w_b[:, copied]
-        pictures.append(sampler.synthesis(mixed, look.noise, [seed] * len(mixed)))
+        mixed = np.repeat(w_a[row : row + 1], columns + 1, axis=0)
+        mixed[1:, layers[row]] = w_b[:, layers[row]]
+        own = None if projected is None else [np.repeat(x[row : row + 1], columns + 1, axis=0) for x in projected.noise]
+        pictures.append(sampler.synthesis(mixed, own or look.noise, [seed] * len(mixed)))
     return image_grid(np.concatenate(pictures), columns + 1)
 
 

@@ -10,6 +10,7 @@ from stylegan_tf.images import to_uint8_rounded
 from stylegan_tf.runtime.replicas import distributed, strategy_of
 
 NOISES = ("fixed", "random", "off", "fine", "coarse")
+_GIVEN = "given"  # noise images that the caller brings
 # Noise from this resolution on is called fine (Figure 5).
 _FINE = 64
 # Pixels of the images that a device makes at a time, where the user does not say, and the most images.
@@ -104,7 +105,7 @@ class Sampler:
         self._mapping = distributed(strategy, lambda z, *labels: self.generator.mapping(z, *labels))
         self._synthesis = {
             noise: distributed(strategy, lambda w, *seeds, noise=noise: self._images(w, noise, *seeds))
-            for noise in NOISES
+            for noise in (*NOISES, _GIVEN)
         }
         self._moments = {
             noise: distributed(strategy, lambda w, *seeds, noise=noise: self._moments_of(w, noise, *seeds))
@@ -168,7 +169,8 @@ class Sampler:
             w: float [N, num_layers, dlatent_size].
             noise: What the layers add (Figure 5): "fixed": the stored noise images; "random": other ones for each
                 image; "off": none; "fine" or "coarse": the stored ones of the finer or the coarser layers only, divided
-                at `first_fine_resolution`.
+                at `first_fine_resolution`. Or a list of each image's own noise images, float [N, R, R, 1] like the
+                network's `noise_shapes`.
             noise_seeds: For "random": what an image's noise is drawn from, integers [N], not negative.
 
         Returns:
@@ -199,25 +201,29 @@ class Sampler:
         return self._of_styles(self._moments, w, noise, noise_seeds)
 
     def _of_styles(self, functions, w, noise, noise_seeds):
-        if noise not in NOISES:
-            raise ValueError(f"Noise must be one of {', '.join(NOISES)}; received {noise!r}.")
         arrays = [np.asarray(w, np.float32)]
+        if isinstance(noise, list):
+            arrays, noise = arrays + noise, _GIVEN
+        if noise not in functions:
+            raise ValueError(f"Noise must be one of {', '.join(NOISES)}; received {noise!r}.")
         if noise == "random":
             arrays.append(np.asarray(noise_seeds, np.int64))
         return self._in_minibatches(functions[noise], arrays)
 
-    def _images(self, w, noise, seeds=None):
-        images = self.generator.synthesis(w, noise=self._noise(noise, seeds))
+    def _images(self, w, noise, *given):
+        images = self.generator.synthesis(w, noise=self._noise(noise, *given))
         return to_uint8_rounded(tf.debugging.check_numerics(images, "images"))
 
-    def _moments_of(self, w, noise, seeds=None):
-        added = self.generator.synthesis.added_images(w, noise=self._noise(noise, seeds)).values()
+    def _moments_of(self, w, noise, *given):
+        added = self.generator.synthesis.added_images(w, noise=self._noise(noise, *given)).values()
         pairs = [tf.stack(tf.nn.moments(image, axes=[1, 2, 3]), axis=1) for image in added]
         return tf.debugging.check_numerics(tf.stack(pairs, axis=1), "moments")
 
-    def _noise(self, noise, seeds):
+    def _noise(self, noise, *given):
+        if noise == _GIVEN:
+            return list(given) or None
         if noise == "random":
-            return random_noise(self.generator.noise_shapes, seeds)
+            return random_noise(self.generator.noise_shapes, *given)
         stored = self.generator.noise_images
         fine = first_fine_resolution(self.resolution)
         kept = {

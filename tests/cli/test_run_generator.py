@@ -188,7 +188,7 @@ def test_names_of_classes(tmp_path):
             ["--seeds=0", "--outdir={folder}/damaged.keras"],
             ["--outdir", "damaged.keras is a file, and nothing can be written into it"],
         ),
-        (["--network=x"], ["Missing option '--seeds'"]),
+        (["--network=x"], ["Give --seeds or --w, one of them."]),
     ],
 )
 def test_wrong_input(run, tmp_path, options, words):

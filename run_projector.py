@@ -1,0 +1,258 @@
+"""Projects pictures: python run_projector.py --network=results/00000-digits-f-cpu --image=seven.png"""
+
+import hashlib
+from pathlib import Path
+
+import click
+import numpy as np
+import tensorflow as tf
+
+import dnnlib.quiet_tensorflow  # noqa: F401
+from datasets.errors import DatasetError
+from datasets.opening import open_dataset, split_path
+from datasets.pictures import SUFFIXES, check_background, crop_center, read_picture, resize
+from dnnlib.cli import INTERRUPTED, SEED, Command, UserPath, Whole, one_line_errors
+from dnnlib.files import atomic_file, check_new_file
+from dnnlib.image_files import save_image
+from metrics import networks
+from metrics.classifier_training import RECIPES
+from metrics.options import Options
+from metrics.session import Session
+from stylegan_tf.editing.distances import PixelDistance, lpips_distance
+from stylegan_tf.editing.projected import RESULT, project, read_projected, still_to_project, write_result
+from stylegan_tf.editing.projection import SPACES, STATISTICS_SAMPLES, Projection, Schedule, sampled_statistics
+from stylegan_tf.editing.tuning import STEPS, tune
+from stylegan_tf.files.find import find_targets, load_generator
+from stylegan_tf.files.identity import network_hash
+from stylegan_tf.perception import weights
+from stylegan_tf.perception.lpips import LPIPS
+from stylegan_tf.pictures.sampler import Sampler
+from stylegan_tf.recipes.presets import split_size
+
+DISTANCES = ("lpips", "classifier", "pixels")
+TUNED, TUNED_PICTURE = "tuned.keras", "tuned.png"
+
+
+@click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
+@click.option(
+    "--network",
+    type=UserPath(),
+    required=True,
+    metavar="NETWORK",
+    help="Run, snapshot, .keras, .pkl, .pt, URL or name.",
+)
+@click.option(
+    "--image",
+    "images",
+    type=UserPath(path_type=Path),
+    multiple=True,
+    required=True,
+    metavar="PATH",
+    help="A picture, or a folder of pictures; repeatable. All are projected in one batch.",
+)
+@click.option("--outdir", type=UserPath("folder", path_type=Path), required=True, help="Folder to write to.")
+@click.option("--space", type=click.Choice(SPACES), default="w", help="w: one w for all layers; w+: one for each.")
+@click.option(
+    "--distance",
+    type=click.Choice(DISTANCES),
+    help="What is made small.  [default: classifier for digits and avatars, else lpips]",
+)
+@click.option("--steps", type=Whole(1, 10**6), default=Schedule().num_steps, help="Steps of the optimisation.")
+@click.option("--class", "label", help="Class of conditional networks to begin at.  [default: all of them]")
+@click.option("--crop", is_flag=True, help="Cut the middle out of pictures of another size, and reduce it.")
+@click.option("--background", help="Colour to lay under transparent pixels, such as white.  [default: refuse them]")
+@click.option("--tune", "tuning", is_flag=True, help="Fit the network to the pictures afterwards: OUTDIR/tuned.keras.")
+@click.option("--tune-steps", type=Whole(1, 10**6), help=f"Steps of --tune.  [default: {STEPS}]")
+@click.option("--seed", type=SEED, default=0, help="Seed of everything random.")
+@click.option("--dataset", help="Data set whose classifiers to take.  [default: the run's]")
+@click.option("--data-dir", type=UserPath(), help="Folder of data sets.  [default: the run's, or data]")
+@click.option("--classifiers", type=UserPath(), metavar="DIR", help="Folder of classifiers.  [default: the data set's]")
+@click.option("--vgg16", type=UserPath(), metavar="PATH", help="Local copy of torchvision's vgg16-397923af.pth.")
+@click.option("--lpips", type=UserPath(), metavar="PATH", help="Local copy of vgg.pth of LPIPS 0.1.")
+@click.option("--cache-dir", type=UserPath("folder"), default="cache", help="Folder of weights and classifiers.")
+@one_line_errors
+def main(
+    network,
+    images,
+    outdir,
+    space,
+    distance,
+    steps,
+    label,
+    crop,
+    background,
+    tuning,
+    tune_steps,
+    seed,
+    cache_dir,
+    **given,
+):
+    """Find the w and the noise whose image is nearest to a picture (StyleGAN2, appendix D).
+
+    OUTDIR/NAME holds for each picture: target.png, projected.png, w.npz, and way.mp4, a video of how it was found.
+    run_generator.py images --w=OUTDIR/NAME makes its image again. What is interrupted goes on where it was when the
+    same command is given again.
+    """
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    target = find_targets(network, cache_dir=cache_dir)[-1]
+    check_background(background)
+    paths = pictures_in(images)
+    generator = load_generator(target.path)
+    pictures = np.array([read_target_picture(path, generator, crop, background) for path in paths])
+    named = {name: given.pop(name) for name in ("dataset", "data_dir")}
+    dataset, data_dir, distance = choose(target, distance, **named)
+    check_effect(distance, tuning, tune_steps=tune_steps, **named, **given)
+    sampler = Sampler(generator)
+    label = None if label is None else sampler.find_class(label)
+    names = [path.stem for path in paths]
+    facts = {
+        "pictures": [hashlib.sha256(picture.tobytes()).hexdigest() for picture in pictures],
+        "network sha256": network_hash(generator),
+        "space": space,
+        "distance": distance,
+        "steps": steps,
+        "class": label,
+        "seed": seed,
+    }
+    left = still_to_project(outdir, names, facts)
+    if tuning:
+        check_new_file(outdir / TUNED)
+    elif not left:
+        click.echo(f"All pictures are in {outdir} already.")
+        return
+    options = Options(cache_dir=cache_dir, **given)
+    opened = open_distance(generator, distance, dataset, data_dir, options)
+    if left:
+        chosen = {**facts, "pictures": [facts["pictures"][i] for i in left]}
+        projection = Projection(
+            generator,
+            opened,
+            pictures[left],
+            sampled_statistics(sampler, labels_of(sampler, label)),
+            Schedule(steps),
+            space,
+            seed=seed,
+            names=[int(known[:8], 16) for known in chosen["pictures"]],
+        )
+        try:
+            distances = project(projection, pictures[left], [names[i] for i in left], outdir, chosen)
+        except KeyboardInterrupt:
+            click.echo("Stopped; the same command goes on from here.", err=True)
+            raise SystemExit(INTERRUPTED) from None
+        for i, found in zip(left, distances, strict=True):
+            click.echo(f"{outdir / names[i]}: {distance} distance {found:.4g}")
+    if tuning:
+        tune_to(generator, [outdir / name for name in names], pictures, opened, tune_steps or STEPS, outdir / TUNED)
+
+
+def pictures_in(paths):
+    """The files that a user's paths name, a list; ValueError if there is none, or if two have one name."""
+    found = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise ValueError(f"There is no picture in {path}; give a picture, or a folder of pictures.")
+            found += inside
+        else:
+            found.append(path)
+    for number, path in enumerate(found):
+        if not path.is_file():
+            raise ValueError(f"{path} does not exist; give a picture, or a folder of pictures.")
+        if twin := next((other for other in found[:number] if other.stem == path.stem), None):
+            raise ValueError(f"{twin} and {path} would both be written to {path.stem}; project them into two folders.")
+    return found
+
+
+def read_target_picture(path, generator, crop, background):
+    """A picture like a generator's, uint8 [R, R, C].
+
+    Raises:
+        DatasetError: It is damaged, of another size, or in colour where the network's are grey.
+    """
+    side = generator.resolution
+    try:
+        picture = read_picture(path, generator.num_channels, background)
+        height, width, _ = picture.shape
+        if (height, width) == (side, side):
+            return picture
+        if not crop:
+            raise DatasetError(
+                f"it is {width}x{height}, and the network's images are {side}x{side}. Give --crop to cut its middle "
+                "out and reduce that."
+            )
+        smaller = min(height, width)
+        if smaller < side:
+            raise DatasetError(f"it is {width}x{height}, smaller than the network's {side}x{side}. Give a larger one.")
+        return resize(crop_center(picture, smaller, smaller), side, side, "lanczos")
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error}") from None
+
+
+def choose(target, distance, dataset, data_dir):
+    """(data set, its folder, distance) of a user's options and of the network's run; no data set is None."""
+    if dataset is not None:
+        dataset, data_dir = split_path(dataset, data_dir)
+    config = target.config
+    own = config is not None and dataset in (None, config.dataset)
+    dataset = config.dataset if dataset is None and config else dataset
+    data_dir = data_dir or (config.data_dir if own else "data")
+    # Small drawings, which have little to do with LPIPS's photographs; their classifiers are trained within minutes.
+    classified = dataset is not None and split_size(dataset)[0] in RECIPES
+    return dataset, data_dir, distance or ("classifier" if classified else "lpips")
+
+
+def check_effect(distance, tuning, tune_steps, **given):
+    """ValueError for an option that is given and does nothing."""
+    if tune_steps is not None and not tuning:
+        raise ValueError("--tune-steps has no effect without --tune; leave it out.")
+    taken = {"lpips": ("vgg16", "lpips"), "classifier": ("dataset", "data_dir", "classifiers"), "pixels": ()}[distance]
+    for name, value in given.items():
+        if value is not None and name not in taken:
+            raise ValueError(f"--{name.replace('_', '-')} has no effect with --distance={distance}; leave it out.")
+
+
+def open_distance(generator, name, dataset, data_dir, options):
+    """What is made small, one of `editing.distances`."""
+    if name == "pixels":
+        return PixelDistance()
+    if name == "lpips":
+        files = networks.files_of(networks.lpips, options)
+        return lpips_distance(LPIPS(*(weights.obtain(file, options.cache_dir, path) for file, path in files)))
+    folder = options.classifiers
+    if folder is None:
+        if dataset is None:
+            raise ValueError("--distance=classifier needs the classifiers of a data set; name it with --dataset.")
+        data = open_dataset(dataset, data_dir, generator.resolution, generator.label_size)
+        with Session(generator, data, options) as session:
+            folder = networks.classifiers_of(session, shared_trunk=True)
+    return networks.classifier_distance(folder, generator)
+
+
+def labels_of(sampler, label):
+    """Labels of the samples that w's statistics are of: of one class, or of each in turn; None without classes."""
+    if not sampler.label_size:
+        return None
+    columns = [label] if label is not None else sampler.classes
+    return np.eye(sampler.label_size, dtype=np.float32)[np.resize(columns, STATISTICS_SAMPLES)]
+
+
+def tune_to(generator, folders, pictures, distance, steps, path):
+    """Fits a network to pictures that were projected to folders, and writes it, and what it makes of them."""
+    parts = [read_projected(folder / RESULT) for folder in folders]
+    projected = parts[0].joined(parts[1:])
+    before, after = tune(generator, projected, pictures, distance, steps)
+    with atomic_file(path, durable=True) as temporary:
+        generator.save(temporary)
+    images = Sampler(generator).synthesis(projected.w, projected.noise)
+    tuned = network_hash(generator)
+    for number, folder in enumerate(folders):
+        save_image(folder / TUNED_PICTURE, images[number])
+        one = projected[number]
+        write_result(folder / RESULT, one.w, one.noise, {**one.facts[0], "tuned network sha256": tuned})
+        click.echo(f"{folder}: {distance.name} distance {before[number]:.4g} before tuning, {after[number]:.4g} after")
+    click.echo(path)
+
+
+if __name__ == "__main__":
+    main()
