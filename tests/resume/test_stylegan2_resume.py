@@ -1,16 +1,20 @@
 """StyleGAN2's runs, grown or not: with lazy regularization too, a resumed run is the one that was never stopped."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from processes import finish
 from tiny_training import arguments, create_dataset, start
 
-# 1,200 images in minibatches of 8. The stop after 75 steps is between two looks at the schedule, and R1 and the path
-# length are not due in the next step.
+# 1,200 images in minibatches of 8. The checkpoint after 75 steps is between two looks at the schedule, and R1 and the
+# path length are not due in the next step.
 STEPS, STOP = 150, 75
-SETTINGS = ("deterministic=true", "loss.r1_interval=4", "loss.path_length_interval=2")
+SETTINGS = (
+    *("deterministic=true", "loss.r1_interval=4", "loss.path_length_interval=2"),
+    "schedule.tick_kimg_base=0.6",
+)
 SCHEDULES = {
     # 8 x 8 fades in from the first look after 300 images to the end.
     "sg2-d": ("schedule.lod_training_kimg=0.3", "schedule.lod_transition_kimg=2"),
@@ -20,18 +24,19 @@ SCHEDULES = {
 
 @pytest.fixture(scope="module", params=SCHEDULES)
 def runs(request, tmp_path_factory):
-    """Folders of an unbroken run, and of one that was resumed."""
+    """Folders of an unbroken run, and of one that was resumed from the checkpoint that the first wrote on its way."""
     folder = tmp_path_factory.mktemp(request.param)
     create_dataset(folder / "data")
+    name = f"00000-tiny-{request.param}-cpu"
     options, settings = [f"--config={request.param}", "--total-kimg=1.2"], (*SETTINGS, *SCHEDULES[request.param])
     # Deterministic operations are a state of the whole process, hence others.
-    unbroken = start(arguments(folder, *options, settings=settings))
-    outdir = folder / "broken"
-    finish(start(arguments(folder, f"--outdir={outdir}", *options, "--total-kimg=0.6", settings=settings)))
-    finish(start([f"--outdir={outdir}", "--resume=latest", "--total-kimg=1.2"]))
-    finish(unbroken)
-    name = f"00000-tiny-{request.param}-cpu"
-    return folder / "results" / name, outdir / name
+    finish(start(arguments(folder, *options, settings=settings)))
+    unbroken, broken = folder / "results" / name, folder / "broken" / name
+    broken.mkdir(parents=True)
+    for file in ("config.json", "checkpoint-000000.npz"):
+        shutil.copy(unbroken / file, broken)
+    assert "Resuming" in finish(start([f"--resume={broken}"]))
+    return unbroken, broken
 
 
 def checkpoint(run_dir, kimg):
