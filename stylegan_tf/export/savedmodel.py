@@ -147,13 +147,14 @@ def class_finder(generator):
     known = columns_by_text([name for name, _ in all_columns])
     known = {text: column for text, column in known.items() if all_columns[column][1]}
     texts, columns = tf.constant(list(known)), tf.constant(list(known.values()), tf.int64)
-    listing = tf.constant(", ".join(dict.fromkeys(all_columns[column][0] for column in known.values())))
+    listing = ", ".join(dict.fromkeys(all_columns[column][0] for column in known.values()))
 
     def find(names):
         same = names[:, tf.newaxis] == texts
         found = tf.reduce_any(same, axis=1)
-        sentence = "There is no class {}; the network has {}."
-        check = require(tf.reduce_all(found), sentence, names[tf.argmin(tf.cast(found, tf.int64))], listing)
+        wrong = names[tf.argmin(tf.cast(found, tf.int64))]
+        sentence = tf.strings.join(["There is no class ", wrong, f"; the network has {listing}."])
+        check = tf.debugging.Assert(tf.reduce_all(found), [sentence])
         with tf.control_dependencies([check]):
             return tf.gather(columns, tf.argmax(tf.cast(same, tf.int64), axis=1))
 

@@ -11,6 +11,7 @@ from entry_points import convert, parameters
 from processes import ROOT
 from tiny_training import arguments, create_dataset
 
+import dataset_tool
 import run_training
 from dnnlib import files
 from dnnlib.files import check_can_create, check_room
@@ -80,6 +81,20 @@ def test_a_run_without_room_is_not_started(tmp_path, no_room):
     assert result.exit_code == 2, result.output
     assert result.stderr.startswith(f"Error: {tmp_path / 'results'} needs ") and result.stderr.count("\n") == 1
     assert not (tmp_path / "results").exists()
+
+
+def test_an_extraction_without_room(tmp_path, no_room):
+    create_dataset(tmp_path / "data", resolution=4)
+    result = CliRunner().invoke(dataset_tool.main, ["extract", str(tmp_path / "data/tiny"), str(tmp_path / "images")])
+    assert result.exit_code == 2, result.output
+    assert f"{tmp_path / 'images'} needs about" in result.stderr and result.stderr.count("\n") == 1
+    assert not list(tmp_path.glob("images*"))
+
+
+def test_an_extraction_to_a_place_that_is_taken_is_refused_before_data_are_read(tmp_path):
+    (tmp_path / "images").mkdir()
+    result = CliRunner().invoke(dataset_tool.main, ["extract", str(tmp_path / "none"), str(tmp_path / "images")])
+    assert result.exit_code == 2 and f"{tmp_path / 'images'} already exists" in result.stderr
 
 
 PICKLE = ROOT / "tests/reference/data/networks-stylegan1.pkl"

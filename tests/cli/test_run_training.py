@@ -398,7 +398,7 @@ NOT_GROWN = ("--config=sg2-e", "--set=schedule.lod_initial_resolution=8")
         (["--config=z"], ["--config", "'z'", "'f'"]),
         (["--precision=fp8"], ["--precision", "'fp8'", "'bf16'"]),
         (["--accumulate=3"], ["--accumulate=3 rounds", "minibatch of 8 images at 4x4"]),
-        (["--freeze-d=99"], ["99"]),
+        (["--freeze-d=99"], ["--freeze-d", "without --init-from"]),
         (["--wandb="], ["--wandb names no project"]),
         (["--metrics=fid51k"], ["no metric 'fid51k'"]),
         (["--metrics=fid50k"], ["images, and 50000 are to be compared"]),

@@ -142,8 +142,8 @@ def test_client_asks_for_noise(servers, sampler, tmp_path):
         (["--seeds=4294967296"], ["4294967296"]),
         (["--seeds=1", "--truncation-psi=nan"], ["nan"]),
         (["--seeds=1", "--noise-seed=-1"], ["--noise-seed"]),
-        (["--seeds=1", "--class=3"], ['There is no class "3"; the network has "cat, dog".']),
-        (["--seeds=1", "--class=bird"], ['There is no class "bird"']),  # of which there was no image
+        (["--seeds=1", "--class=3"], ["There is no class 3; the network has cat, dog."]),
+        (["--seeds=1", "--class=bird"], ["There is no class bird;"]),  # of which there was no image
         (["--seeds=1"], ["classes"]),
         (["--seeds=0-9", "--batch=5"], [f"1 to {MAX_BATCH} images", "5"]),
         (["--seeds=1", "--model=other"], ["other"]),
@@ -248,7 +248,8 @@ def test_metadata(servers, sampler):
     answer = SignatureDefMap()
     assert servers.stub.GetModelMetadata(request).metadata["signature_def"].Unpack(answer)
     signatures = {name: signature for name, signature in answer.signature_def.items() if not name.startswith("__")}
-    assert signatures.keys() == {"serving_default", "mapping", "synthesis", "images_from_seeds", "png_from_seeds"}
+    names = {"serving_default", "mapping", "synthesis", "images_from_seeds", "png_from_seeds", "classes_from_names"}
+    assert signatures.keys() == names
     for signature in signatures.values():
         assert signature.method_name == "tensorflow/serving/predict"
         # Serving joins requests along the first dimension of everything.
