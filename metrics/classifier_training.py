@@ -48,7 +48,7 @@ class ClassifierSettings:
 # and a shared trunk.
 RECIPES = {
     "digits": {"total_kimg": 30, "minibatch": 32, "learning_rate": 0.01, "fmap_base": 64, "fmap_max": 32},
-    "avatars": {"total_kimg": 30, "minibatch": 32, "learning_rate": 0.005, "fmap_base": 128, "fmap_max": 64},
+    "avatars": {"total_kimg": 60, "minibatch": 32, "learning_rate": 0.005, "fmap_base": 128, "fmap_max": 64},
 }
 TRUNK_RECIPES = {
     "digits": {"total_kimg": 60, "minibatch": 32, "learning_rate": 0.005, "fmap_base": 128, "fmap_max": 64},
