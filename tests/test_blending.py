@@ -7,9 +7,9 @@ from click.testing import CliRunner
 from tiny_generators import SIZES, tiny_generator
 
 from stylegan_tf.commands.generate import main
+from stylegan_tf.editing.blending import blend, share_of_fine
 from stylegan_tf.files.find import load_generator
 from stylegan_tf.networks import Generator
-from stylegan_tf.networks.blending import blend, share_of_fine
 
 
 def variables(network):

@@ -21,9 +21,9 @@ from dnnlib.cli import (
 )
 from dnnlib.files import atomic_file, check_new_file
 from dnnlib.videos import MOST_FPS, check_video
+from stylegan_tf.editing.blending import blend
 from stylegan_tf.editing.projected import read_projected, write_projected_images
 from stylegan_tf.files.find import find_targets, load_generator
-from stylegan_tf.networks.blending import blend
 from stylegan_tf.networks.families import usual_truncation
 from stylegan_tf.pictures.contributions import SEEDS, write_contributions
 from stylegan_tf.pictures.convergence import write_convergence

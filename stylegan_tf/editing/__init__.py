@@ -1,1 +1,1 @@
-"""What is done with a trained network's latent space: pictures are projected into it. How they are drawn: pictures/."""
+"""What is done with trained networks: pictures are projected into them, and two are blended. How they are drawn: pictures/."""
