@@ -104,7 +104,7 @@ def upfirdn(x, kernel, up=(1, 1), down=(1, 1), padding=((0, 0), (0, 0))):
         return y if tuple(down) == (1, 1) else y[:, :: down[0], :: down[1]]
     stride = down[0] if down[0] == down[1] else 1
     y = filter_maps(cropped(x, rows.phases[0][0], columns.phases[0][0]), kernel, stride)
-    return y if stride == down[0] else y[:, :: down[0], :: down[1]]
+    return y if (stride, stride) == tuple(down) else y[:, :: down[0], :: down[1]]
 
 
 # Up to so many maps, as images have, one convolution of all of them is faster than one of each for every phase.
