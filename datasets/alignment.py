@@ -25,14 +25,13 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageStat
 from tqdm import tqdm
 
-from datasets.convert import check_room
 from datasets.errors import DatasetError
 from datasets.listing import is_picture, is_visible
 from datasets.naming import readable
 from datasets.pictures import check_background, read_picture
 from datasets.pool import num_cores, process_map
 from datasets.walking import walk
-from dnnlib.files import check_new_folder, new_folder
+from dnnlib.files import check_new_folder, check_room, new_folder
 from dnnlib.image_files import image_grid, read_text, save_image
 
 _NUM_LANDMARKS = 68
@@ -97,6 +96,7 @@ def align_faces(
     Raises:
         DatasetError: Landmarks cannot be used (found before anything is written), or a picture.
         FileExistsError: `out` exists, or the remains of a killed run do.
+        OSError: There is no room for the faces.
     """
     out, images = Path(out), Path(images)
     check_background(background)

@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 from PIL import Image
-from processes import finish, start_python
+from processes import ROOT, finish, start_python
 from tiny_training import SETTINGS, arguments, create_dataset, read_events, start
 
 import run_training
@@ -322,7 +322,8 @@ def test_no_growing():
 
 def test_no_growing_from_another_run(monkeypatch):
     monkeypatch.setattr(run_training, "initial_resolution", lambda source: 32)
-    options = ["--dry-run", "--num-gpus=1", "--resolution=64", "--init-from=another"]
+    another = "tests/reference/data/networks-stylegan1.pkl"
+    options = ["--dry-run", "--num-gpus=1", "--resolution=64", f"--init-from={ROOT / another}"]
     assert resolved(invoke(*options)).phase(0).resolution == 32
     assert resolved(invoke(*options, "--no-growing")).phase(0).resolution == 64
 

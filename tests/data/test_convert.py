@@ -184,6 +184,7 @@ def test_workers_need_no_tensorflow():
     """Every source's decode function, and what a task runs, is in a module that does without."""
     modules = (
         "alignment",
+        "avatars",
         "celeba",
         "cifar",
         "digits",
