@@ -172,6 +172,7 @@ def alone(conditional, tmp_path_factory):
         "w": sampler.mapping(z, labels),
         "seeds": SEEDS,
         "classes": labels.argmax(axis=1),
+        "names": labels.argmax(axis=1).astype(str),  # of classes without names: their numbers
     }
     np.savez(folder / "inputs.npz", **inputs)
     process = subprocess.run(
@@ -194,6 +195,7 @@ def test_a_process_without_this_project(conditional, alone):
     assert_close(outputs["images_from_seeds"], expected)
     assert_close(np.stack([tf.io.decode_png(png) for png in outputs["png_from_seeds"]]), expected)
     np.testing.assert_allclose(outputs["mapping"], inputs["w"], atol=1e-5)
+    np.testing.assert_array_equal(outputs["classes_from_names"], inputs["classes"])
     singly = [
         sampler.synthesis(row[None], "fixed" if seed < 0 else "random", [seed])
         for row, seed in zip(inputs["w"], MIXED, strict=True)
@@ -211,6 +213,7 @@ def test_saved_model_cli(alone):
         "synthesis": {"w", "noise_seed"},
         "images_from_seeds": {"seeds", "classes", "truncation_psi", "noise_seed"},
         "png_from_seeds": {"seeds", "classes", "truncation_psi", "noise_seed"},
+        "classes_from_names": {"names"},
     }
     assert {name: set(re.findall(r"inputs\['(\w+)'\]", part)) for name, part in listed.items()} == inputs
     assert re.search(r"outputs\['images'\].*\s+dtype: DT_UINT8\s+shape: \(-1, 8, 8, 3\)", listed["synthesis"])
@@ -323,7 +326,7 @@ def test_warmup_requests(conditional):
     records = tf.data.TFRecordDataset(str(path / "assets.extra" / "tf_serving_warmup_requests"))
     requests = [PredictionLog.FromString(record.numpy()).predict_log.request for record in records]
     assert [request.model_spec.signature_name for request in requests] == [
-        *("serving_default", "mapping", "synthesis", "images_from_seeds", "png_from_seeds"),
+        *("serving_default", "mapping", "synthesis", "images_from_seeds", "png_from_seeds", "classes_from_names"),
     ]
     for request in requests:
         assert request.model_spec.name == "mixed"
