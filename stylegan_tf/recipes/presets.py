@@ -160,7 +160,7 @@ DATASETS = {
         "snapshot_ticks": 4,
     },
 }
-# Ours: the avatars that dataset_tool.py draws, at 64x64, an hour on two CPU cores: the digits' recipe, but for this.
+# Ours: the avatars that dataset_tool.py draws, at 64x64, for two CPU cores: the digits' recipe, but for this.
 # They are not mirrored, as all look to the same side.
 DATASETS["avatars"] = merge(
     DATASETS["digits"],
