@@ -6,36 +6,32 @@ import click
 from click.core import ParameterSource
 
 import dnnlib.quiet_tensorflow  # noqa: F401
-from dnnlib.cli import (
-    MINIBATCH,
-    NUM_GPUS,
-    SEED,
-    Finite,
-    Group,
-    Numbers,
-    Seeds,
-    UserPath,
-    Whole,
-    one_line_errors,
-    options,
-)
-from dnnlib.files import atomic_file, check_new_file
+from dnnlib.cli import SEED, Finite, Group, Numbers, Seeds, UserPath, Whole, one_line_errors, options
+from dnnlib.files import check_new_file
 from dnnlib.videos import MOST_FPS, check_video
-from stylegan_tf.editing.blending import blend
-from stylegan_tf.editing.projected import read_projected, write_projected_images
-from stylegan_tf.files.find import find_targets, load_generator
-from stylegan_tf.networks.families import usual_truncation
+from stylegan_tf.commands.editing import make_blend
+from stylegan_tf.commands.picture_options import (
+    check_source,
+    class_option,
+    cutoff_option,
+    make_look,
+    network_options,
+    noise_option,
+    open_sampler,
+    outdir_option,
+    psi_option,
+    read_w,
+    save_figure,
+    w_option,
+)
+from stylegan_tf.editing.projected import write_projected_images
+from stylegan_tf.files.find import find_targets
 from stylegan_tf.pictures.contributions import SEEDS, write_contributions
 from stylegan_tf.pictures.convergence import write_convergence
 from stylegan_tf.pictures.figures import noise_components, noise_detail, style_mixing, truncation, uncurated
-from stylegan_tf.pictures.gallery import Look, write_images
+from stylegan_tf.pictures.gallery import write_images
 from stylegan_tf.pictures.paper_figures import PAPER, Figure, paper_set, save_paper_figures
-from stylegan_tf.pictures.sampler import NOISES, Sampler
 from stylegan_tf.pictures.video import SPACES, Interpolation
-from stylegan_tf.runtime.devices import count_gpus, make_strategy
-from stylegan_tf.runtime.hosts import Hosts
-from stylegan_tf.runtime.precision import PRECISIONS, dtype_policy, use_precision
-from stylegan_tf.runtime.processor import remark_on_precision
 
 
 @click.group(cls=Group, context_settings={"show_default": True, "max_content_width": 110})
@@ -46,82 +42,6 @@ def main():
     URL, or the name of a published network such as ffhq-1024. The same seed gives the latents, and with a published
     network the picture, that it gives with the original.
     """
-
-
-# Options of several verbs; what they are called is a parameter of `open_sampler` or `Look`.
-network_options = options(
-    click.option(
-        "--network", type=UserPath(), required=True, metavar="NETWORK", help="Run, snapshot, .keras, .pkl, URL or name."
-    ),
-    click.option("--num-gpus", type=NUM_GPUS, help="GPUs to use; 0 for the CPU.  [default: all there are]"),
-    click.option("--minibatch", type=MINIBATCH, help="Images at a time on each GPU.  [default: by the size]"),
-    click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", help="What convolutions compute in."),
-    click.option("--cache-dir", type=UserPath(), default="cache", help="Folder of downloaded networks."),
-)
-psi_option = click.option(
-    "--truncation-psi",
-    "psi",
-    type=Finite(),
-    help=f"Strength of truncation; 1: none.  [default: {usual_truncation('psi')}; 1 for networks without styles]",
-)
-cutoff_option = click.option(
-    "--truncation-cutoff",
-    "cutoff",
-    type=Whole(0, 1000),
-    help=f"Layers that are truncated, the first ones.  [default: {usual_truncation('cutoff')}]",
-)
-noise_option = click.option("--noise", type=click.Choice(NOISES), default="fixed", help="Noise of the layers.")
-class_option = click.option(
-    "--class", "label", help="Name or number of a class, for conditional networks.  [default: each in turn]"
-)
-outdir_option = click.option(
-    "--outdir", type=UserPath("folder", path_type=Path), required=True, help="Folder to write to."
-)
-
-
-def open_sampler(network, num_gpus, minibatch, precision, cache_dir):
-    """The Sampler of a user's options, and the Look that says what it computes with."""
-    target = find_targets(network, cache_dir=cache_dir)[-1]
-    use_precision(precision)
-    num_gpus = count_gpus() if num_gpus is None else num_gpus
-    if remark := remark_on_precision(precision, num_gpus):
-        click.echo(remark, err=True)
-    with make_strategy(num_gpus, Hosts()).scope():
-        generator = load_generator(target.path, dtype_policy(precision))
-    sampler = Sampler(generator, minibatch)
-    return sampler, Look(str(target.path), sampler.usual_psi, sampler.truncated_layers, precision=precision)
-
-
-def make_look(sampler, look, psi=None, cutoff=None, label=None, **changes):
-    """The Look of a user's options, made of that of `open_sampler`; where they do not say how to truncate, as is usual
-    for the network."""
-    psi = sampler.usual_psi if psi is None else psi
-    cutoff = sampler.truncated_layers if cutoff is None else cutoff
-    label = None if label is None else sampler.find_class(label)
-    return look._replace(psi=psi, cutoff=cutoff, label=label, **changes)
-
-
-w_option = click.option(
-    "--w", "folder", type=UserPath(path_type=Path), help="Folder of run_projector.py: its pictures, not seeds."
-)
-
-
-def check_source(folder, seeds, option):
-    """ValueError unless either --w or the seeds of an option are given."""
-    if (folder is None) == (seeds is None):
-        raise ValueError(f"Give {option} or --w, one of them.")
-
-
-def read_w(folder, sampler):
-    """The Projected of --w; None for seeds."""
-    if folder is None:
-        return None
-    projected = read_projected(folder)
-    projected.check(sampler.generator)
-    known = [{fact.get("network sha256"), fact.get("tuned network sha256")} for fact in projected.facts]
-    if not all(sampler.network_hash in hashes for hashes in known):
-        click.echo(f"{folder} was found in another network of the same size; its images are others here.", err=True)
-    return projected
 
 
 @main.command("images")
@@ -160,21 +80,6 @@ def close_up_option(default):
     """--crop of verbs that show close-ups."""
     text = f"Close-up, in pixels.  [default: {default}]"
     return click.option("--crop", type=Numbers(Whole(0, 65536), 3), metavar="X,Y,SIZE", help=text)
-
-
-def save_figure(figure, outdir, given, **changes):
-    """Writes a figure to OUTDIR/NAME.png.
-
-    Args:
-        figure: Figure.
-        outdir: Path.
-        given: Arguments of `open_sampler`, or what it returned.
-        **changes: Those of `make_look`.
-    """
-    sampler, look = open_sampler(**given) if isinstance(given, dict) else given
-    path = outdir / f"{figure.name}.png"
-    figure.save(path, sampler, make_look(sampler, look, **changes))
-    click.echo(path)
 
 
 @main.command("style-mixing")
@@ -384,30 +289,7 @@ def make_interpolation(
     click.echo(path)
 
 
-@main.command("blend")
-@click.option("--coarse", type=UserPath(), required=True, metavar="NETWORK", help="Network of the layers below --at.")
-@click.option("--fine", type=UserPath(), required=True, metavar="NETWORK", help="Network of the layers from --at on.")
-@click.option("--at", type=Whole(8, 1024), required=True, help="First resolution that is from --fine.")
-@click.option(
-    "--smooth", type=Finite(0, 100), default=0.0, help="Width of the passage between them, in octaves; 0 swaps layers."
-)
-@click.option("--output", type=UserPath(dir_okay=False), required=True, help="File to write, NAME.keras.")
-@click.option("--cache-dir", type=UserPath(), default="cache", help="Folder of downloaded networks.")
-@one_line_errors
-def make_blend(coarse, fine, at, smooth, output, cache_dir):
-    """Blend two networks: the coarse layers of one with the fine ones of another.
-
-    They fit where one was trained on from the other (run_training.py --init-from). Coarse layers make pose and shape,
-    fine ones texture and colour. OUTPUT is a network as any other, to be given as --network.
-    """
-    if not output.endswith(".keras"):
-        raise click.UsageError(f"--output={output} must end with .keras.")
-    check_new_file(output)
-    networks = [load_generator(find_targets(name, cache_dir=cache_dir)[-1].path) for name in (coarse, fine)]
-    blended = blend(*networks, at, smooth)
-    with atomic_file(output) as path:
-        blended.save(path)
-    click.echo(f"Wrote {output}: {coarse} below {at}x{at}, {fine} from there on.")
+main.add_command(make_blend)
 
 
 @main.command("convergence")
