@@ -1,9 +1,26 @@
 """Linear support vector machines, as worker processes fit them: without importing TensorFlow."""
 
 import warnings
+from typing import NamedTuple
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
+
+
+class Fit(NamedTuple):
+    """A linear SVM and what it says of the samples that it was fitted on.
+
+    Attributes:
+        outputs: What it takes each for, 0 or 1 [N]: 1 where normal . sample + intercept > 0.
+        normal, intercept: Its plane, float64 [dim] and a number.
+        converged: Whether its solver did.
+    """
+
+    outputs: np.ndarray
+    normal: np.ndarray
+    intercept: float
+    converged: bool
 
 
 def classify_by_primal(task):
@@ -15,7 +32,7 @@ def classify_by_primal(task):
         task: (samples, float [N, dim]; classes, 0 or 1 [N], both of them among it).
 
     Returns:
-        What the SVM takes the same samples for, 0 or 1 [N]; and whether it converged.
+        Fit.
     """
     return _classify(LinearSVC(dual=False), *task)
 
@@ -32,4 +49,5 @@ def classify_by_dual(task):
 
 
 def _classify(svm, samples, classes):
-    return svm.fit(samples, classes).predict(samples), bool(svm.n_iter_ < svm.max_iter)
+    svm.fit(samples, classes)
+    return Fit(svm.predict(samples), svm.coef_[0], float(svm.intercept_[0]), bool(svm.n_iter_ < svm.max_iter))

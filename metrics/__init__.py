@@ -44,6 +44,7 @@ METRICS = {
         linear_separability.measure,
         linear_separability.SAMPLES,
         reals=False,
+        keeps_planes=True,
     ),
     "factors": Metric(
         "how well z and w tell what an image shows, linearly",

@@ -18,6 +18,8 @@ from metrics.networks import files_of
 from metrics.options import Options, options_of
 from metrics.rows import CACHE_VERSION
 from metrics.session import Session, digest
+from stylegan_tf.editing.directions import FILE as DIRECTIONS
+from stylegan_tf.editing.directions import has_planes, write_planes
 from stylegan_tf.files.find import find_snapshots, find_targets, load_generator
 from stylegan_tf.files.results import named_results
 from stylegan_tf.perception import weights
@@ -176,11 +178,16 @@ def measure(request, target, session):
         facts = identity(name, chosen[name], network, session)
         # Read for each metric, as another process may have measured meanwhile.
         known = {record["key"]: record for record in read_records(path, {"key", "results", "seconds"})}
-        record = known.get(digest(facts))
+        record, directions = known.get(digest(facts)), request.outdir / DIRECTIONS
+        lacks_planes = chosen[name].keeps_planes and not has_planes(directions, session.network_hash)
         if record:
             click.echo(f"{target.path}: {name} is known from {path}.")
-        else:
+        if not record or lacks_planes:
             result, seconds = timed(chosen[name].measure, session, network, facts["samples"])
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if lacks_planes:
+            write_planes(directions, session.network_hash, result.planes)
+        if not record:
             record = {
                 "results": result.values,
                 "seconds": round(seconds, 1),
@@ -192,7 +199,6 @@ def measure(request, target, session):
                 "versions": {package: importlib.metadata.version(package) for package in _PACKAGES},
                 "key": digest(facts),
             }
-            path.parent.mkdir(parents=True, exist_ok=True)
             append_record(path, record)
             for line in result.lines:
                 click.echo(line)

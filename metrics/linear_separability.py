@@ -18,6 +18,7 @@ from datasets.pool import num_cores, process_map, thread_map
 from dnnlib.linear_svm import classify_by_dual, classify_by_primal
 from metrics.metric import Result
 from metrics.options import DEGENERATE, SVMS
+from stylegan_tf.editing.directions import PLANES
 from stylegan_tf.files.results import separability_name
 from stylegan_tf.images import to_uint8
 
@@ -61,10 +62,13 @@ class Separability(NamedTuple):
     Attributes:
         score: 2^(sum of bits) = exp(sum of nats); 1 if every SVM tells everything.
         attributes: List of Attribute.
+        planes: {name: (normal, intercept)} of the SVMs that were fitted; normal . latent + intercept is positive where
+            an SVM sees the attribute.
     """
 
     score: float
     attributes: list
+    planes: dict
 
 
 def probabilities(logits):
@@ -171,15 +175,16 @@ def separability(latents, logits, names, num_keep, svm="primal", degenerate="ski
         )
     tasks = [(rows, classes) for rows, classes, both in zip(kept, targets, mixed, strict=True) if both]
     classified = iter(classify_all(latents, tasks, svm, workers or most_workers(num_keep, latents.shape[1])))
-    attributes = []
+    attributes, planes = [], {}
     for name, classes, both in zip(names, targets, mixed, strict=True):
         if both:
-            outputs, converged = next(classified)
-            found = compare(outputs, classes, converged)
+            fit = next(classified)
+            found = compare(fit.outputs, classes, fit.converged)
+            planes[name] = (-fit.normal).tolist(), -fit.intercept
         else:
             found = {"skipped": True} if degenerate == "skip" else {"accuracy": 1.0, "bits": 0.0}
         attributes.append(Attribute(name, 1 - float(classes.mean()), **found))
-    return Separability(2.0 ** sum(attribute.bits or 0.0 for attribute in attributes), attributes)
+    return Separability(2.0 ** sum(attribute.bits or 0.0 for attribute in attributes), attributes, planes)
 
 
 def check(latents, logits, names, num_keep):
@@ -206,7 +211,7 @@ def most_workers(num_keep, dim):
 
 
 def classify_all(latents, tasks, svm, workers):
-    """Fits an SVM for each task; returns a list of (what it takes the samples for, whether it converged).
+    """Fits an SVM for each task; returns a list of Fit.
 
     Args:
         latents: float32 [N, dim].
@@ -306,4 +311,13 @@ def measure(session, classifiers, count):
         separability_name(space, [attribute.skipped for attribute in found.attributes], per_class): found.score
         for space, found in (("z", in_z), ("w", in_w))
     }
-    return Result(values, details, table_lines(in_z, in_w))
+    planes = {space: planes_of(found) for space, found in (("z", in_z), ("w", in_w))}
+    return Result(values, details, table_lines(in_z, in_w), planes)
+
+
+def planes_of(found):
+    """{each of `directions.PLANES`: array} of a Separability."""
+    accuracies = [attribute.accuracy for attribute in found.attributes if attribute.name in found.planes]
+    normals, intercepts = zip(*found.planes.values(), strict=True) if found.planes else ((), ())
+    arrays = np.array(list(found.planes)), np.array(normals), np.array(intercepts), np.array(accuracies)
+    return dict(zip(PLANES, arrays, strict=True))

@@ -19,11 +19,13 @@ class Result:
         values: {result: float}.
         details: More of it that can be written as JSON.
         lines: The same, to be read.
+        planes: Of the SVMs that it was found with; see `stylegan_tf.editing.directions.write_planes`.
     """
 
     values: dict
     details: dict = field(default_factory=dict)
     lines: list = field(default_factory=list)
+    planes: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Metric:
         measure: Function of a session, that network and the number of samples, that returns a Result.
         usual: Number of samples; None for as many as there are real images, up to `FID_SAMPLES`.
         reals: Whether it compares with as many real images.
+        keeps_planes: Whether its results have planes, which are kept beside them.
     """
 
     summary: str
@@ -43,6 +46,7 @@ class Metric:
     measure: Callable
     usual: int | None = FID_SAMPLES
     reals: bool = True
+    keeps_planes: bool = False
 
     def __call__(self, generator, dataset, options=None, opened=None):
         """Measures; see `Session` for the arguments."""

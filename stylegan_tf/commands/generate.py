@@ -9,7 +9,7 @@ import dnnlib.quiet_tensorflow  # noqa: F401
 from dnnlib.cli import SEED, Finite, Group, Numbers, Seeds, UserPath, Whole, one_line_errors, options
 from dnnlib.files import check_new_file
 from dnnlib.videos import MOST_FPS, check_video
-from stylegan_tf.commands.editing import make_blend
+from stylegan_tf.commands.editing import make_blend, make_edits
 from stylegan_tf.commands.picture_options import (
     check_source,
     class_option,
@@ -289,6 +289,7 @@ def make_interpolation(
     click.echo(path)
 
 
+main.add_command(make_edits)
 main.add_command(make_blend)
 
 

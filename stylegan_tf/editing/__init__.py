@@ -1,1 +1,1 @@
-"""What is done with trained networks: pictures are projected into them, two are blended. How they look: pictures/."""
+"""What is done with trained networks: projection into them, edits, blends of two. How it looks: pictures/."""

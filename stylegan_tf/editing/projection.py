@@ -65,6 +65,11 @@ def w_statistics(w):
     return mean.astype(np.float32), float(np.sqrt(np.square(w - mean).sum() / len(w)))
 
 
+def sampled_z(sampler, samples=STATISTICS_SAMPLES):
+    """The latents from which statistics of w are taken, float64 [samples, latent_size]."""
+    return np.random.RandomState(STATISTICS_SEED).randn(samples, sampler.latent_size)
+
+
 def sampled_statistics(sampler, labels=None, samples=STATISTICS_SAMPLES):
     """`w_statistics` of a network, without truncation.
 
@@ -73,8 +78,7 @@ def sampled_statistics(sampler, labels=None, samples=STATISTICS_SAMPLES):
         labels: float [samples, label_size]; None without conditioning.
         samples: Number of samples.
     """
-    z = np.random.RandomState(STATISTICS_SEED).randn(samples, sampler.latent_size)
-    return w_statistics(sampler.mapping(z, labels)[:, 0])
+    return w_statistics(sampler.mapping(sampled_z(sampler, samples), labels)[:, 0])
 
 
 def noise_regularizer(noise):

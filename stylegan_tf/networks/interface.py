@@ -170,6 +170,7 @@ class BaseSynthesis(Network):
 
     Attributes:
         resolution, num_channels, dlatent_size, num_layers, noise_shapes, noise_images: See `BaseGenerator`.
+        styles: For each layer, the dense layers that make styles of its w, a list of lists; empty without styles.
         sums_resolutions: Whether the image is the sum of what each resolution adds; `added_images(w, noise)` returns
             that, {side: float [N, side, side, num_channels]} from 4 up, before it is enlarged.
     """

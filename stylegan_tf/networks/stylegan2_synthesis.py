@@ -181,6 +181,15 @@ class StyleGAN2Synthesis(BaseSynthesis):
         return 2 * self.resolutions.index(resolution) + 2
 
     @property
+    def styles(self):
+        layers = [layer.conv for layers in self.layers_by_resolution for layer in layers]
+        styles = [[conv.style] for conv in layers] + [[]]
+        missing = len(self.resolutions) - len(self.to_rgb)
+        for block, to_rgb in enumerate(self.to_rgb, start=missing):
+            styles[2 * block + 1].append(to_rgb.style)
+        return styles
+
+    @property
     def noise_shapes(self):
         """Shapes of the noise images, [1, R, R, 1], one for 4x4 and two for each higher resolution."""
         return [(1, res, res, 1) for res in self.resolutions for _ in range(1 if res == 4 else 2)]

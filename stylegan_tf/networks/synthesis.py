@@ -264,6 +264,10 @@ class SynthesisNetwork(GrowingSynthesis):
         return 2 * self.resolutions.index(resolution) + 2 if self.use_styles else 1
 
     @property
+    def styles(self):
+        return [[layer.style.style] for layers in self.layers_by_resolution for layer in layers if layer.style]
+
+    @property
     def noise_shapes(self):
         """Shapes of the noise images, [1, R, R, 1], one for each layer; empty without noise."""
         return [(1, res, res, 1) for res in self.resolutions for _ in range(2)] if self.use_noise else []

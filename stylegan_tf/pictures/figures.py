@@ -39,7 +39,7 @@ def style_mixing(sampler, look, row_seeds=None, column_seeds=(), styles=("coarse
     """
     row_seeds = row_seeds if projected is None else range(len(projected.w))
     rows, columns = len(row_seeds), len(column_seeds)
-    _check_size((rows + 1) * (columns + 1) * sampler.resolution**2)
+    check_size((rows + 1) * (columns + 1) * sampler.resolution**2)
     if len(styles) not in (1, rows):
         raise ValueError(f"There are {rows} rows and {len(styles)} styles; give one for all rows, or one for each.")
     layers = [style_layers(name, sampler.num_layers) for name in styles]
@@ -89,7 +89,7 @@ def truncation(sampler, look, seeds, psis=PSIS, cutoff=None):
     Returns:
         uint8 [len(seeds) * R, len(psis) * R, C].
     """
-    _check_size(len(seeds) * len(psis) * sampler.resolution**2)
+    check_size(len(seeds) * len(psis) * sampler.resolution**2)
     cutoff = sampler.num_layers if cutoff is None else cutoff
     columns = [
         look._replace(psi=psi, cutoff=cutoff).images(sampler, seeds) for psi in tqdm(psis, unit="column", disable=None)
@@ -118,7 +118,7 @@ def noise_detail(sampler, look, seeds, crop=None):
     """
     _check_noise(sampler)
     side = sampler.resolution
-    _check_size(len(seeds) * 4 * side**2)
+    check_size(len(seeds) * 4 * side**2)
     crop = (side // 4, side // 4, side // 2) if crop is None else crop
     _check_crop((*crop, crop[-1]), side)
     pictures = []
@@ -172,7 +172,7 @@ def noise_components(sampler, look, seeds, crop=None):
         ValueError: The network has no noise, or the close-up is not in the image.
     """
     _check_noise(sampler)
-    _check_size(len(seeds) * 8 * sampler.resolution**2)
+    check_size(len(seeds) * 8 * sampler.resolution**2)
     if crop is not None:
         _check_crop((*crop, crop[-1]), sampler.resolution)
     pictures = []
@@ -214,7 +214,7 @@ def uncurated(sampler, look, seed, rows, lods, crop=None):
     if not lods or width % 2 ** max(lods) or height % 2 ** max(lods):
         raise ValueError(f"Images of {width}x{height} cannot be shown at lods {', '.join(map(str, lods))}: too small.")
     canvas_width = sum(width >> lod for lod in lods)
-    _check_size(canvas_width * rows * height)
+    check_size(canvas_width * rows * height)
     canvas = np.zeros((rows * height, canvas_width, sampler.num_channels), np.uint8)
     places = _places(rows, lods, width, height)
     count = sum(rows << lod for lod in lods)
@@ -255,7 +255,8 @@ def _check_crop(crop, side):
         raise ValueError(f"The crop of {width}x{height} at {x},{y} is not inside the images of {side}x{side}.")
 
 
-def _check_size(pixels):
+def check_size(pixels):
+    """ValueError if a picture of so many pixels is too large."""
     if pixels > _MOST_PIXELS:
         raise ValueError(
             f"The picture would have {pixels:,} pixels; choose fewer seeds or rows (at most {_MOST_PIXELS:,})."

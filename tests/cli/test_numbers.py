@@ -38,7 +38,7 @@ def taken(command, parameter):
     name = parameter.opts[0]
     if name in ("--truncation-psi", "--psi-per-layer"):
         return PSI
-    if (command, name) == ("run_generator uncurated", "--rows"):
+    if (command, name) in (("run_generator uncurated", "--rows"), ("run_generator edit", "--columns")):
         return set()
     return {"0"} if name in ZERO else set()
 

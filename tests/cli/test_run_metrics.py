@@ -24,6 +24,7 @@ from metrics.attribute_classifier import classifiers_folder, has_classifiers, lo
 from metrics.evaluate import PAPER
 from metrics.options import Options
 from metrics.rows import Progress
+from stylegan_tf.editing.directions import FILE, read_planes
 from stylegan_tf.files.find import load_generator
 from stylegan_tf.files.identity import network_hash
 from stylegan_tf.files.results import separability_name
@@ -145,6 +146,24 @@ def test_what_is_known_is_not_measured_again(folder, given, measured, monkeypatc
     cells = [cell for cell in output.splitlines()[-2].split()[1:] if cell != "-"]
     separability = [lines[3]["results"][name] for name in separability_names(lines[3])]
     assert sorted(cells) == sorted(f"{value:.4f}" for value in [*separability, lines[0]["results"]["fd40"]])
+
+
+def test_planes_are_kept_beside_the_results(folder, given, measured):
+    """And found again where they are missing, without another line of what is known."""
+    path, lines = folder / "run" / FILE, records(folder / "run")
+    separability = {line["network_sha256"]: line["details"] for line in lines if line["metric"] == "ls"}
+
+    def check():
+        for network, details in separability.items():
+            for space in ("z", "w"):
+                names = [item["name"] for item in details[space] if not item["skipped"]]
+                assert read_planes(path, network, space).names == names
+
+    check()
+    path.unlink()
+    measure(*given, "--all-snapshots", "--metric=ls")
+    check()
+    assert records(folder / "run") == lines
 
 
 def test_another_seed(folder, given, measured):

@@ -255,7 +255,7 @@ def test_memory_bounds_the_fits_at_a_time(monkeypatch):
 def test_table_and_json():
     z = [Attribute("smile", 0.25, 0.9, 0.5), Attribute("hat", 0.0, skipped=True)]
     w = [Attribute("smile", 0.25, 0.95, 0.25), Attribute("hat", 0.0, skipped=True)]
-    lines = table_lines(Separability(2**0.5, z), Separability(2**0.25, w))
+    lines = table_lines(Separability(2**0.5, z, {}), Separability(2**0.25, w, {}))
     assert lines[1].split() == ["smile", "25.0%", "90.0%", "95.0%", "0.5000", "0.2500"]
     assert lines[2].split(maxsplit=2) == ["hat", "0.0%", "skipped: all samples kept are of one class"]
     assert lines[3].split()[-2:] == ["1.4142", "1.1892"]
