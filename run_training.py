@@ -148,8 +148,6 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
         given["num_hosts"] = hosts.count
         if resume is not None and auto_resume:
             raise ValueError("--resume names a run and --auto-resume finds one; give one of them.")
-        if wandb == "":
-            raise ValueError("--wandb names no project; give one, or leave it out.")
         if given["no_growing"] and config in GROWN:
             raise ValueError(
                 f"--config={config} is a row of the paper's table that grows; use --config={GROWN[config]} "
