@@ -169,12 +169,16 @@ def _first_shape(source, order, on_error):
     raise error
 
 
+def raw_bytes(side, channels):
+    """What an image takes of the disk in all levels together, as raw pixels."""
+    return sum(channels * (side >> halvings) ** 2 + RECORD_OVERHEAD for halvings in range(num_levels(side)))
+
+
 def _estimate_bytes(source, order, shape, encoding, quality):
     """What the data set will take of the disk: computed for raw pixels, told from a few images for others."""
     side, _, channels = shape
     if encoding == "raw":
-        image_bytes = sum(channels * (side >> halvings) ** 2 + RECORD_OVERHEAD for halvings in range(num_levels(side)))
-        return len(order) * image_bytes
+        return len(order) * raw_bytes(side, channels)
     samples = order[:: max(1, len(order) // _SAMPLES)][:_SAMPLES].tolist()
     results = encode_images(source.decode, shape, encoding, quality, [source.fetch(index) for index in samples])
     sizes = [sum(map(len, levels)) for levels in results if not isinstance(levels, DatasetError)]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from stylegan_tf.recipes.presets import make_config
 from stylegan_tf.recipes.settings import TrainingConfig
-from stylegan_tf.training.diagnosis import diagnose
+from stylegan_tf.training.diagnosis import advice, diagnose
 from stylegan_tf.training.models import Models
 from stylegan_tf.training.steps import TrainingStep
 
@@ -48,3 +49,16 @@ def test_names_the_first_tensor(step, variable, value, expected):
         if variable is not None:
             variable.assign(before)
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "words"),
+    [
+        ("ffhq", "f", ["--set schedule.G_lrate_dict, which has 0.0015 for 128x128", "fp32 instead of tf32"]),
+        ("digits", "f", ["--set schedule.G_lrate_base=0.002", "a larger --gamma than"]),
+    ],
+)
+def test_advice_names_what_decides(name, config, words):
+    text = advice(make_config(config, name), "G", 128)
+    assert all(word in text for word in words), text
+    assert ("lrate_base" in text) != ("lrate_dict" in text)
