@@ -412,6 +412,7 @@ NOT_GROWN = ("--config=sg2-e", "--set=schedule.lod_initial_resolution=8")
         (["--resume=latest"], ["no run 'latest'"]),
         (["--resume=3"], ["no run '3'"]),
         (["--resume=nowhere"], ["no run 'nowhere'"]),
+        (["--seed=1", "--set=seed=2"], ["--seed and --set seed are the same setting"]),
         (["--set=gamma=10"], ["'gamma'", "resolution"]),
         (["--set=loss.gamma=10"], ["'loss.gamma'", "r1_gamma"]),
         (["--set=loss.r1_gamma.x=10"], ["'loss.r1_gamma.x'"]),
