@@ -30,7 +30,7 @@ def test_all_are_found():
     for command in ("run_training", "run_metrics", "run_classifiers", "rest_client", "grpc_client"):
         assert (command, "--outdir") in found
     assert ("run_export", "--output") in found
-    assert sum(command.startswith("run_generator") for command, _ in found) == 10
+    assert sum(command.startswith("run_generator") for command, _ in found) == 12
 
 
 def make_impossible(folder):
