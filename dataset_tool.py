@@ -5,6 +5,7 @@ import click
 import dnnlib.quiet_tensorflow  # noqa: F401
 from datasets import alignment, avatars, celeba, cifar, ffhq, hdf5, image_folder, lsun, mnist, reshard, svhn, views
 from datasets import verify as verification
+from datasets.convert import raw_bytes
 from datasets.creating import common_option, creates
 from datasets.digits import digits
 from datasets.errors import DatasetError
@@ -27,6 +28,7 @@ from datasets.parameters import (
 )
 from datasets.summary import describe_skipped
 from dnnlib.cli import SEED, Group, UserPath, Whole, one_line_errors
+from dnnlib.files import check_room
 
 
 @click.group(cls=Group, invoke_without_command=True, context_settings={"show_default": True, "max_content_width": 110})
@@ -239,7 +241,7 @@ def create_digits():
 @creates(
     click.option("--style", default=avatars.STYLE, help="Style of DiceBear; its licence must be free."),
     click.option("--count", type=Whole(1, 10**7), default=avatars.COUNT, help="Avatars to draw."),
-    click.option("--resolution", **SIDE, default=avatars.RESOLUTION, help="Side of the images."),
+    click.option("--resolution", **(SIDE | {"type": Whole(4, 1024)}), default=avatars.RESOLUTION, help="Their side."),
     shuffle=False,
 )
 def create_avatars(style, count, resolution):
@@ -248,6 +250,8 @@ def create_avatars(style, count, resolution):
     They need no download. What each was drawn from, such as hair, glasses and the colour of the skin, becomes labels.
     """
     count = min(count, common_option("max_images") or count)
+    if common_option("encoding") == "raw":
+        check_room(common_option("out"), count * raw_bytes(resolution, 3))
     return avatars.avatars(style, count, resolution, workers=common_option("workers"))
 
 

@@ -150,7 +150,7 @@ def pictures_in(paths):
     found = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+            inside = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and not f.is_dir())
             if not inside:
                 raise ValueError(f"There is no picture in {path}; give a picture, or a folder of pictures.")
             found += inside

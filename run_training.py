@@ -148,8 +148,6 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
         given["num_hosts"] = hosts.count
         if resume is not None and auto_resume:
             raise ValueError("--resume names a run and --auto-resume finds one; give one of them.")
-        if wandb == "":
-            raise ValueError("--wandb names no project; give one, or leave it out.")
         if given["no_growing"] and config in GROWN:
             raise ValueError(
                 f"--config={config} is a row of the paper's table that grows; use --config={GROWN[config]} "
@@ -199,9 +197,13 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
 
 
 def names_of(given, settings):
-    """{setting: how it was given, as an option or with --set}, as `check_effects` takes them."""
+    """{setting: how it was given, as an option or with --set}, as `check_effects` takes them; ValueError for both."""
     options = {SETTING_OF[name]: f"--{name.replace('_', '-')}" for name in given if name in SETTING_OF}
-    return options | {key: f"--set {key}" for key in (change.partition("=")[0] for change in settings)}
+    keys = [change.partition("=")[0] for change in settings]
+    if twice := options.keys() & keys:
+        key = min(twice)
+        raise ValueError(f"{options[key]} and --set {key} are the same setting; give one of them.")
+    return options | {key: f"--set {key}" for key in keys}
 
 
 def where_data_is(given):

@@ -67,7 +67,7 @@ def avatars(style=STYLE, count=COUNT, resolution=RESOLUTION, workers=None):
         decode=functools.partial(_rasterize, resolution=resolution),
         labels=labels,
         label_names=label_names,
-        origin=f"what {style} was drawn from",
+        origin=f"what {style} was drawn from" if label_names else f"all of {style} were drawn from the same",
         notes=_differences(versions),
         files={"license.txt": f"{license_text}\n\nDrawn by {' '.join(map(_pin, versions.items()))}\n"},
     )

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import itertools
 import math
-import shutil
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ from datasets.pyramid import check_image_shape, num_levels
 from datasets.records import RECORD_OVERHEAD
 from datasets.source import encode_images
 from datasets.writer import MultiResolutionWriter, check_shards, shuffled_order
-from dnnlib.files import check_new_folder, describe_size, existing_parent
+from dnnlib.files import check_new_folder, check_room
 
 # What one task of a worker returns, about; it bounds memory, and is large enough for the transfer not to count.
 _TASK_BYTES = 2**22
@@ -100,8 +99,9 @@ def create_dataset(out, source, *, shards=1, workers=None, encoding="raw", quali
         Created.
 
     Raises:
-        DatasetError: An image cannot be used, labels do not fit, or the disk is too small.
+        DatasetError: An image cannot be used, or labels do not fit.
         FileExistsError: `out` exists, or the remains of a killed run do.
+        OSError: The disk is too small.
     """
     plan = plan_dataset(out, source, encoding=encoding, quality=quality, shards=shards, on_error=on_error, **options)
     task_images = max(1, min(_MAX_TASK_IMAGES, _TASK_BYTES // int(math.prod(plan.shape) * 4 / 3)))
@@ -169,23 +169,17 @@ def _first_shape(source, order, on_error):
     raise error
 
 
+def raw_bytes(side, channels):
+    """What an image takes of the disk in all levels together, as raw pixels."""
+    return sum(channels * (side >> halvings) ** 2 + RECORD_OVERHEAD for halvings in range(num_levels(side)))
+
+
 def _estimate_bytes(source, order, shape, encoding, quality):
     """What the data set will take of the disk: computed for raw pixels, told from a few images for others."""
     side, _, channels = shape
     if encoding == "raw":
-        image_bytes = sum(channels * (side >> halvings) ** 2 + RECORD_OVERHEAD for halvings in range(num_levels(side)))
-        return len(order) * image_bytes
+        return len(order) * raw_bytes(side, channels)
     samples = order[:: max(1, len(order) // _SAMPLES)][:_SAMPLES].tolist()
     results = encode_images(source.decode, shape, encoding, quality, [source.fetch(index) for index in samples])
     sizes = [sum(map(len, levels)) for levels in results if not isinstance(levels, DatasetError)]
     return math.ceil(len(order) * (_MARGIN * np.mean(sizes or [0]) + num_levels(side) * RECORD_OVERHEAD))
-
-
-def check_room(out, num_bytes, remedy="or choose another disk"):
-    """Raises DatasetError if the disk that `out` will be on has not so many bytes left."""
-    free = shutil.disk_usage(existing_parent(out)).free
-    if num_bytes > free:
-        raise DatasetError(
-            f"{out} needs about {describe_size(num_bytes)}, but its disk has only {describe_size(free)} left. Free "
-            f"some, {remedy}."
-        )

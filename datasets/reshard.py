@@ -7,14 +7,13 @@ import re
 import tensorflow as tf
 from tqdm import tqdm
 
-from datasets.convert import check_room
 from datasets.errors import DatasetError
 from datasets.manifest import find_manifests, load_manifest
 from datasets.pyramid import num_levels
 from datasets.records import open_file, parse, read_record
 from datasets.tfrecords import MultiResolutionDataset
 from datasets.writer import MultiResolutionWriter, check_shards
-from dnnlib.files import check_new_folder
+from dnnlib.files import check_new_folder, check_room
 
 # What the writer makes itself.
 _WRITTEN = re.compile(r"-(r\d\d.*\.(tfrecords|index)|rxx\.labels|labels\.txt|manifest\.json)")

@@ -9,14 +9,13 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from datasets.convert import check_room
 from datasets.errors import DatasetError
 from datasets.manifest import find_manifests
 from datasets.pool import thread_map
 from datasets.pyramid import encode
 from datasets.summary import is_one_hot
 from datasets.tfrecords import MultiResolutionDataset
-from dnnlib.files import check_new_folder, describe_size, new_folder
+from dnnlib.files import check_new_folder, check_room, describe_size, new_folder
 from dnnlib.image_files import image_grid, read_text, save_image
 
 _MAX_LABEL_LINES = 20
@@ -79,9 +78,8 @@ def extract(folder, out, resolution=None, max_images=None):
         The number of images.
 
     Raises:
-        DatasetError: The data set cannot be opened, has no such level, a record is damaged, or the disk is too
-            small.
-        OSError: `out` exists, or cannot be created.
+        DatasetError: The data set cannot be opened, has no such level, or a record is damaged.
+        OSError: `out` exists, cannot be created, or the disk is too small.
     """
     check_new_folder(out)
     dataset = MultiResolutionDataset(folder, resolution, max_label_size="full")

@@ -27,7 +27,18 @@ class _OneLineErrors:
 
 
 class Command(_OneLineErrors, click.Command):
-    """A command whose usage errors are one line."""
+    """A command whose usage errors are one line. Empty values are refused: none of our options means anything by one.
+
+    Scripts give them where a variable of theirs is not set; they would be taken for the default.
+    """
+
+    def parse_args(self, ctx, args):
+        given, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for parameter in order:
+            value = given[parameter.name]
+            if "" in (value if isinstance(value, list) else [value]):
+                raise click.BadParameter("it must not be empty.", ctx, parameter)
+        return super().parse_args(ctx, args)
 
 
 class Group(_OneLineErrors, click.Group):
@@ -49,8 +60,8 @@ class Group(_OneLineErrors, click.Group):
 class UserPath(click.Path):
     """A path as a user writes it, or the URL or name of what may be named by a path as well.
 
-    It begins with ~ for the home directory, and is not empty. Names that are no text are refused here, since
-    TensorFlow, JSON and the terminal would, one after the other.
+    It may begin with ~ for the home directory. Names that are no text are refused here, since TensorFlow, JSON and the
+    terminal would, one after the other; and pipes and devices, which may have no end, or nothing to read a second time.
 
     Args:
         creates: "folder" or "file": what the command will write there; that this is impossible, as far as it can be
@@ -64,13 +75,13 @@ class UserPath(click.Path):
 
     def convert(self, value, param, ctx):
         text = os.fspath(value)
-        if not text:
-            self.fail("a path must not be empty.", param, ctx)
         try:
             text.encode()
             path = expand_home(text)
             if self.creates:
                 check_can_create(path if self.creates == "folder" else os.path.dirname(os.path.abspath(path)))
+            if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+                self.fail(f"{path} is a pipe or a device; give a file or a folder.", param, ctx)
             return super().convert(path, param, ctx)
         except UnicodeEncodeError:
             self.fail(f"{text!a} is not UTF-8; give it a name that is.", param, ctx)

@@ -140,13 +140,13 @@ def check_can_create(folder):
         raise OSError(f"{too_long[0][:20]}... is too long for a name; choose one of at most {_LONGEST_NAME} bytes.")
 
 
-def check_room(path, num_bytes):
-    """Raises OSError if the disk of a path, which need not exist, has not so many bytes left."""
+def check_room(path, num_bytes, remedy="or choose another place"):
+    """Raises OSError, which also tells a remedy, if the disk of a path, which need not exist, has not so much left."""
     free = free_bytes(path)
     if num_bytes > free:
         raise OSError(
-            f"{path} needs {num_bytes / 1e6:,.1f} MB, and its disk has {free / 1e6:,.1f} MB left. Make room, or choose "
-            "another place."
+            f"{path} needs about {describe_size(num_bytes)}, and its disk has only {describe_size(free)} left. "
+            f"Make room, {remedy}."
         )
 
 

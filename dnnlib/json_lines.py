@@ -18,7 +18,7 @@ def read_records(path, keys):
         A list of dictionaries.
     """
     records = []
-    for line in path.read_text().splitlines() if path.exists() else ():
+    for line in path.read_bytes().splitlines() if path.exists() else ():
         try:
             record = json.loads(line)
         except ValueError:

@@ -97,10 +97,14 @@ def read_pickle(path, records=(), dicts=(), keys=(str,), operations=MAX_OPERATIO
         OSError: It cannot be read.
     """
     objects = {name: functools.partial(Record, name) for name in records} | dict.fromkeys(dicts, dict)
+    data = Path(path).read_bytes()
     try:
-        return Machine(Path(path).read_bytes(), calls=calls, objects=objects, keys=keys).run(operations)
+        return Machine(data, calls=calls, objects=objects, keys=keys).run(operations)
     except Refusal as refusal:
-        raise ValueError(f"{path} contains {refusal}, which is not data; nothing of it was run.") from None
+        doubt = (
+            "" if data[:1] == pickle.PROTO else " It does not begin like a pickle; download it again, if it was one."
+        )
+        raise ValueError(f"{path} contains {refusal}, which is not data; nothing of it was run.{doubt}") from None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error) as error:
         reason = "it refers to something that is not in it" if isinstance(error, LookupError) else shown(error)
         raise ValueError(f"{path} is damaged or no pickle ({reason}); download it again.") from None

@@ -227,9 +227,11 @@ def load_classifiers(folder, resolution, num_channels, shared_trunk=False):
     folder = Path(folder)
     found = {name: item for name, item in read_metadata(folder).items() if (name == TRUNK) == shared_trunk}
     if not found:
-        what, option = ("shared trunk", " --shared-trunk") if shared_trunk else ("attribute classifiers", "")
+        what, option = (
+            ("is no shared trunk", " --shared-trunk") if shared_trunk else ("are no attribute classifiers", "")
+        )
         raise ValueError(
-            f"There are no {what} in {folder}; train them with "
+            f"There {what} in {folder}; train them with "
             f"python run_classifiers.py {shlex.join([f'--dataset={folder.name}', f'--outdir={folder}'])}{option}."
         )
     for name, item in found.items():

@@ -99,6 +99,12 @@ def train_classifiers(dataset, folder, settings, attributes=None, num_gpus=0, sh
     missing = [job for job in jobs if job.file not in found]
     if missing:
         devices = make_devices(num_gpus)
+        if len(devices) > len(missing):
+            print(
+                f"Only {len(missing)} of {len(devices)} devices work, as that many networks are left to train.",
+                file=sys.stderr,
+                flush=True,
+            )
         folder.mkdir(parents=True, exist_ok=True)
 
         def save(job, network, results):

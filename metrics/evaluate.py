@@ -20,7 +20,7 @@ from metrics.rows import CACHE_VERSION
 from metrics.session import Session, digest
 from stylegan_tf.editing.directions import FILE as DIRECTIONS
 from stylegan_tf.editing.directions import has_planes, write_planes
-from stylegan_tf.files.find import find_snapshots, find_targets, load_generator
+from stylegan_tf.files.find import find_snapshots, find_targets, load_generator, pass_over
 from stylegan_tf.files.results import named_results
 from stylegan_tf.perception import weights
 from stylegan_tf.recipes.presets import is_mirrored
@@ -137,7 +137,8 @@ def resolve(network, all_snapshots, names, num_gpus, dataset=None, data_dir=None
 def evaluate(request):
     """Measures, appends a line to OUTDIR/metrics.jsonl for each metric of each network, and prints a table.
 
-    What a line there says already is not measured again.
+    What a line there says already is not measured again. Of several networks, those that are damaged are named and
+    passed over.
 
     Raises:
         ValueError, OSError: Something is missing or broken; what has been measured is kept.
@@ -149,8 +150,14 @@ def evaluate(request):
     strategy = make_strategy(request.num_gpus, Hosts())
     rows, opened = [], {}
     for target in request.targets:
-        with strategy.scope():
-            generator = load_generator(target.path)
+        try:
+            with strategy.scope():
+                generator = load_generator(target.path)
+        except ValueError as error:
+            if not rows and target is request.targets[-1]:
+                raise
+            pass_over(error)
+            continue
         dataset = open_fitting(request, generator)
         with Session(generator, dataset, request.options, opened) as session:
             rows.append((target.name, measure(request, target, session)))

@@ -16,6 +16,14 @@ STORED_NOISE = -1  # this noise seed stands for the noise images that the networ
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
+def check_port(context, parameter, host):
+    """Refuses ports that there are not: gRPC would take what is left of them in 16 bits."""
+    port = re.search(r":(\d+)/?$", host or "")
+    if port and not 0 < int(port[1]) < 2**16:
+        raise click.BadParameter(f"{port[1]} is no port; they are from 1 to {2**16 - 1}.")
+    return host
+
+
 def server_options(default_host):
     """Adds the options that name a server and a model on it."""
     return options(
@@ -23,6 +31,7 @@ def server_options(default_host):
             "--host",
             default=default_host,
             metavar="HOST:PORT",
+            callback=check_port,
             help="The server.",
             show_default=default_host or "localhost, and the protocol's port",
         ),
@@ -129,12 +138,13 @@ def save_pictures(ask, seeds, outdir, batch, max_images, label=None, **settings)
         )
     settings["label"] = find_class(ask, label)
     folder = Path(outdir)
-    folder.mkdir(parents=True, exist_ok=True)
     replaced = sum((folder / file_name(seed)).exists() for seed in set(seeds))
     with tqdm(total=len(seeds), unit="img", disable=None) as progress:
         for start in range(0, len(seeds), batch):
             wanted = seeds[start : start + batch]
-            for seed, png in zip(wanted, ask_for_pngs(ask, picture_inputs(wanted, **settings)), strict=True):
+            pngs = ask_for_pngs(ask, picture_inputs(wanted, **settings))
+            folder.mkdir(parents=True, exist_ok=True)
+            for seed, png in zip(wanted, pngs, strict=True):
                 with atomic_file(folder / file_name(seed)) as path:
                     path.write_bytes(png)
             progress.update(len(wanted))

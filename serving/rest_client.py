@@ -5,6 +5,7 @@ import contextlib
 import functools
 import os
 import sys
+from urllib.parse import quote
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -31,7 +32,9 @@ def connect(host, model, timeout):
     """
     address = host if "://" in host else f"http://{host}"
     with requests.Session() as session:
-        yield functools.partial(_ask, session, f"{address.rstrip('/')}/v1/models/{model}:predict", timeout)
+        yield functools.partial(
+            _ask, session, f"{address.rstrip('/')}/v1/models/{quote(model, safe='')}:predict", timeout
+        )
 
 
 def _ask(session, url, timeout, inputs, signature=SIGNATURE):

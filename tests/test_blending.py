@@ -79,18 +79,20 @@ def test_command(tmp_path):
     for name, network in zip("AB", networks, strict=True):
         network.save(tmp_path / f"{name}.keras")
     given = ["blend", f"--coarse={tmp_path / 'A.keras'}", f"--fine={tmp_path / 'B.keras'}", "--at=16"]
-    output = f"--output={tmp_path / 'C.keras'}"
+    output = f"--output={tmp_path / 'new' / 'C.keras'}"
     result = CliRunner().invoke(main, [*given, output])
     assert (result.exit_code, result.stderr) == (0, "")
     w = keras.random.normal([1, networks[0].num_layers, 16])
-    pictures = [np.array(g.synthesis(w)) for g in (load_generator(tmp_path / "C.keras"), blend(*networks, 16))]
+    pictures = [np.array(g.synthesis(w)) for g in (load_generator(tmp_path / "new" / "C.keras"), blend(*networks, 16))]
     np.testing.assert_array_equal(*pictures)
     for wrong, words in (
         ([*given, output], "C.keras already exists"),
-        ([*given[:3], "--at=12", output + "2"], ".keras"),
+        ([*given, output + "2"], "must be called NAME.keras"),
+        ([*given, "--output=.keras"], "must be called NAME.keras"),
+        ([*given, output + "/D.keras"], "C.keras is a file, and nothing can be written into it"),
     ):
         result = CliRunner().invoke(main, wrong)
-        assert result.exit_code == 2 and words in result.stderr
+        assert result.exit_code == 2 and words in result.stderr and result.stderr.count("\n") == 1
     result = CliRunner().invoke(main, [*given[:3], "--at=12", f"--output={tmp_path / 'D.keras'}"])
     assert result.exit_code == 2 and "no layers to swap at 12; they have 8, 16" in result.stderr
     assert not (tmp_path / "D.keras").exists()

@@ -1,6 +1,7 @@
 """What each resolution contributes: numbers of every snapshot, curves and bars, and networks that are no such sums."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -62,6 +63,15 @@ def test_of_a_run(run, tmp_path):
         np.testing.assert_allclose(found, expected, rtol=1e-4)
         np.testing.assert_allclose(percent, 100 * np.array(expected) / sum(expected), rtol=1e-4)
     assert float(rows[0]["deviation"]) != pytest.approx(float(rows[2]["deviation"]), rel=0.01)
+
+
+def test_an_older_snapshot_that_is_damaged_is_passed_over(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "network-snapshot-000001" / "Gs.keras").write_bytes(b"PK")
+    result = invoke("contributions", f"--network={tmp_path / 'run'}", "--seeds=3", f"--outdir={tmp_path}")
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert "Passed over: " in result.stderr and "network-snapshot-000001/Gs.keras is damaged" in result.stderr
+    assert {row["network"] for row in read(tmp_path / "contributions.csv")} == {"network-snapshot-000002"}
 
 
 def test_noise_and_classes():

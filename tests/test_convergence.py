@@ -149,7 +149,9 @@ def test_what_counts(tmp_path):
     measured(run, 60, psi=0.7, fid50k=30.0)
     measured(run, None, fid50k=100.0)  # of an unknown network
     with (run / "metrics.jsonl").open("a") as file:
-        file.write('{"metric": "fid50k", "kimg": 80, "res')
+        file.write('{"kimg": "80", "results": {"fid50k": 1}}\n{"kimg": 80, "results": {"fid50k": "1"}}\n')
+        file.write('{"kimg": 80, "results": [1]}\n{"metric": "fid50k", "kimg": 80, "res')
+        file.buffer.write(b"\xff")
     results = read_run(run, "run").results
     assert math.isnan(results["fid50k"].pop(40))
     assert results == {"fid50k": {20: 9.0, 60: 3.5}, "fid50k (psi 0.7)": {60: 30.0}}
@@ -190,6 +192,7 @@ def test_what_is_refused(tmp_path):
         ([run, empty], [], r"empty has no metrics; .* python run_metrics.py --network=\S*empty --all-snapshots"),
         ([tmp_path], [], r"is no run: it has no config\.json"),
         ([tmp_path / "nowhere"], [], r"nowhere is no run"),
+        ([run / "config.json"], [], r"config\.json is no run"),
         ([broken], [], r"config\.json is damaged"),
     ):
         with pytest.raises(ValueError, match=message):

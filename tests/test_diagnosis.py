@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from stylegan_tf.recipes.presets import make_config
 from stylegan_tf.recipes.settings import TrainingConfig
-from stylegan_tf.training.diagnosis import diagnose
+from stylegan_tf.training.diagnosis import advice, diagnose
 from stylegan_tf.training.models import Models
 from stylegan_tf.training.steps import TrainingStep
 
@@ -48,3 +49,16 @@ def test_names_the_first_tensor(step, variable, value, expected):
         if variable is not None:
             variable.assign(before)
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("resolution", "setting"),
+    [
+        (64, "--set schedule.G_lrate_base=0.001"),
+        (128, "--set schedule.G_lrate_dict, which has 0.0015 for 128x128"),
+    ],
+)
+def test_advice_names_what_decides(resolution, setting):
+    text = advice(make_config("f", "ffhq"), "G", resolution)
+    assert f"a lower learning rate than that of {setting}, with a larger --gamma than 10" in text
+    assert text.endswith("or with --precision=fp32 instead of tf32.")

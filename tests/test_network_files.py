@@ -75,9 +75,18 @@ def test_nothing_to_measure(run, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"There is no .*/empty/Gs\.keras"):
         find_targets(tmp_path / "empty")
+
+
+def test_older_snapshots_that_are_damaged_are_passed_over(run, capsys):
+    (run / "network-snapshot-000005" / "training.json").write_text("{")
     (run / "network-snapshot-999999" / "Gs.keras").unlink()
-    find_targets(run)
-    with pytest.raises(ValueError, match=r"There is no .*/network-snapshot-999999/Gs\.keras"):
+    assert [target.kimg for target in find_targets(run, all_snapshots=True)] == [1000000]
+    damaged, missing = capsys.readouterr().err.splitlines()
+    assert "Passed over: " in damaged and "network-snapshot-000005/training.json is damaged" in damaged
+    assert "Passed over: There is no " in missing and "network-snapshot-999999/Gs.keras" in missing
+    assert find_targets(run) and not capsys.readouterr().err
+    (run / "network-snapshot-1000000" / "Gs.keras").unlink()
+    with pytest.raises(ValueError, match=r"There is no .*/network-snapshot-1000000/Gs\.keras"):
         find_targets(run, all_snapshots=True)
 
 

@@ -148,7 +148,12 @@ def find_directions(sampler, file, space, samples, layers):
 @click.option(
     "--smooth", type=Finite(0, 100), default=0.0, help="Width of the passage between them, in octaves; 0 swaps layers."
 )
-@click.option("--output", type=UserPath(dir_okay=False), required=True, help="File to write, NAME.keras.")
+@click.option(
+    "--output",
+    type=UserPath("file", dir_okay=False, path_type=Path),
+    required=True,
+    help="File to write, NAME.keras.",
+)
 @click.option("--cache-dir", type=UserPath(), default="cache", help="Folder of downloaded networks.")
 @one_line_errors
 def make_blend(coarse, fine, at, smooth, output, cache_dir):
@@ -157,11 +162,12 @@ def make_blend(coarse, fine, at, smooth, output, cache_dir):
     They fit where one was trained on from the other (run_training.py --init-from). Coarse layers make pose and shape,
     fine ones texture and colour. OUTPUT is a network as any other, to be given as --network.
     """
-    if not output.endswith(".keras"):
-        raise click.UsageError(f"--output={output} must end with .keras.")
+    if output.suffix != ".keras":
+        raise ValueError(f"The file must be called NAME.keras; received --output={output}.")
     check_new_file(output)
     networks = [load_generator(find_targets(name, cache_dir=cache_dir)[-1].path) for name in (coarse, fine)]
     blended = blend(*networks, at, smooth)
+    output.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(output) as path:
         blended.save(path)
     click.echo(f"Wrote {output}: {coarse} below {at}x{at}, {fine} from there on.")

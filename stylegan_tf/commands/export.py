@@ -76,6 +76,8 @@ def main(context, network, output, form, version, max_batch, truncation_cutoff, 
         raise ValueError(f"With --format={form}, the file must be called NAME{suffix}; received {output}.")
     path = version_folder(output, version) if form == "savedmodel" else output
     check_new_file(path)
+    if form == "keras":
+        check_new_file(path.with_suffix(".json"))  # the model card
     facts = network_facts(target, network)
     if dry_run:
         click.echo(json.dumps({"format": form, "path": str(path), "network": facts}, indent=2))

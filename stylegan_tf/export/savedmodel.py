@@ -75,6 +75,8 @@ def version_folder(output, version=None):
     if version is None:
         names = [path.name for path in output.iterdir()] if output.exists() else []
         version = 1 + max((int(name) for name in names if re.fullmatch(r"\d+", name)), default=0)
+    if version >= 2**63:
+        raise ValueError(f"Version {version} is more than TensorFlow Serving can count; choose one with --version.")
     path = output / str(version)
     check_new_folder(path)
     return path

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,7 +49,8 @@ def find_targets(source, all_snapshots=False, cache_dir="cache"):
     Args:
         source: The folder of a run or of a snapshot, a .keras, .pkl or .pt file; or, where there is none of that name,
             the URL of a .pkl or .pt file or a name in `published.PUBLISHED`, which are downloaded.
-        all_snapshots: Whether to take all snapshots of a run, not just the newest.
+        all_snapshots: Whether to take all snapshots of a run, not just the newest. Of older ones, those that are
+            incomplete or damaged are named and passed over.
         cache_dir: Where downloads are kept.
 
     Raises:
@@ -66,11 +68,20 @@ def find_targets(source, all_snapshots=False, cache_dir="cache"):
         return [Target(obtain_network(str(source), cache_dir), Path(), None, None)]
     snapshots = find_snapshots(path)
     folders = [snapshots[kimg] for kimg in sorted(snapshots)] or [path]
-    files = [folder / "Gs.keras" for folder in (folders if all_snapshots else folders[-1:])]
-    missing = [file for file in files if not file.is_file()]
-    if missing:
-        raise ValueError(f"There is no {missing[0]}; {_GIVE}.")
-    return [read_target(file) for file in files]
+    targets = []
+    for folder in folders if all_snapshots else folders[-1:]:
+        try:
+            targets.append(read_target(folder / "Gs.keras"))
+        except ValueError as error:
+            if folder == folders[-1]:
+                raise
+            pass_over(error)
+    return targets
+
+
+def pass_over(error):
+    """Says that one of several networks is left out, and why."""
+    print(f"Passed over: {error}", file=sys.stderr, flush=True)
 
 
 def find_snapshots(folder):
@@ -79,7 +90,9 @@ def find_snapshots(folder):
 
 
 def read_target(path):
-    """The Target of a file, with what the training.json beside it tells."""
+    """The Target of a file, with what the training.json beside it tells; ValueError if either cannot be used."""
+    if not path.is_file():
+        raise ValueError(f"There is no {path}; {_GIVE}.")
     state = path.with_name("training.json")
     if not state.exists() or kind_of(path) is Kind.FOREIGN:
         return Target(path, path.parent, None, None)

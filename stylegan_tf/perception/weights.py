@@ -13,7 +13,7 @@ INCEPTION = RemoteFile(
     url="http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz",
     size=None,
     sha256="009d6814d1bc560d4e7b236e170e9b2d5ca6f4b57bd8037f6db05776204415c6",
-    option="run_metrics.py --inception",
+    option="--inception (run_metrics.py)",
     member="classify_image_graph_def.pb",
 )
 
@@ -23,7 +23,7 @@ VGG16 = RemoteFile(
     url="https://download.pytorch.org/models/vgg16-397923af.pth",
     size=553433881,
     sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
-    option="run_metrics.py --vgg16",
+    option="--vgg16 (run_metrics.py, run_projector.py)",
 )
 
 # The linear heads of LPIPS v0.1 for VGG16 (Zhang et al., 2018).
@@ -32,7 +32,7 @@ LPIPS = RemoteFile(
     url="https://github.com/richzhang/PerceptualSimilarity/raw/master/lpips/weights/v0.1/vgg.pth",
     size=7289,
     sha256="a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
-    option="run_metrics.py --lpips",
+    option="--lpips (run_metrics.py, run_projector.py)",
 )
 
 # {published file: (package, where in it)} of PyPI's packages that come with one.

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dnnlib.optional import import_optional
-from stylegan_tf.files.find import find_snapshots, load_generator
+from stylegan_tf.files.find import find_snapshots, load_generator, pass_over
 from stylegan_tf.pictures.convergence import check_redrawn, write_curves
 
 # Images that are looked at where nobody says which.
@@ -64,7 +64,7 @@ def figure_text(targets):
     """The text chunks of the PNG file: what is shown."""
     last = targets[-1]
     # A run that goes on is drawn again; one of its snapshots, or a file beside another one, is something else.
-    shown = last.home if len(targets) == len(find_snapshots(last.home)) else last.path
+    shown = last.home if len(targets) > 1 or len(find_snapshots(last.home)) == 1 else last.path
     return {"figure": "contributions", "runs": str(shown.resolve())}
 
 
@@ -92,7 +92,8 @@ def write_contributions(targets, sampler, look, seeds, path):
     Of several networks, curves over training; of one, bars.
 
     Args:
-        targets: Networks to look at, `find.Target`, of the same class and size.
+        targets: Networks to look at, `find.Target`, of the same class and size; damaged ones but the last are named and
+            passed over.
         sampler: Sampler of the last one, whose weights are replaced in turn.
         look: Look of the images.
         seeds: List of seeds.
@@ -109,7 +110,11 @@ def write_contributions(targets, sampler, look, seeds, path):
     # The last one goes first: it is the one that is loaded, and the one that stands for all when it cannot be shown.
     for target in tqdm(targets[::-1], unit="network", disable=None):
         if found:
-            other = load_generator(target.path, generator.dtype_policy.name)
+            try:
+                other = load_generator(target.path, generator.dtype_policy.name)
+            except ValueError as error:
+                pass_over(error)
+                continue
             if type(other) is not type(generator) or other.arguments != generator.arguments:
                 raise ValueError(f"{target.path} is another kind of network than {targets[-1].path}; measure it alone.")
             generator.set_weights(other.get_weights())

@@ -99,7 +99,7 @@ def read_run(folder, name):
     """The Run in a folder; see `write_convergence` for its errors."""
     try:
         config = from_dict(TrainingConfig, json.loads((folder / "config.json").read_text()))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ValueError(
             f"{folder} is no run: it has no config.json; give a folder such as results/00000-..."
         ) from None
@@ -123,12 +123,13 @@ def read_results(folder):
     results = {}
     for path in [*sorted(folder.glob("metric-*.jsonl")), folder / "metrics.jsonl"]:
         for record in read_records(path, {"kimg", "results"}):
-            if record["kimg"] is None:
-                continue  # a network whose training is not known
+            if not (isinstance(record["kimg"], int | float) and isinstance(record["results"], dict)):
+                continue  # a network whose training is not known, or a foreign line
             psi = record.get("truncation_psi")
             for name, value in named_results(record).items():
                 metric = name if psi is None else f"{name} (psi {psi:g})"
-                results.setdefault(metric, {})[record["kimg"]] = math.nan if value is None else value
+                if isinstance(value, int | float | None):
+                    results.setdefault(metric, {})[record["kimg"]] = math.nan if value is None else value
     return {metric: dict(sorted(values.items())) for metric, values in results.items()}
 
 

@@ -1,6 +1,7 @@
 """From seeds to pictures: latents, styles, noise and images of a trained generator."""
 
 import functools
+from unicodedata import normalize
 
 import numpy as np
 import tensorflow as tf
@@ -60,9 +61,14 @@ def columns_of(generator):
 
 
 def columns_by_text(names):
-    """{what a user may call a class: its column}: its name, and its column unless there are names like numbers."""
+    """{what a user may call a class: its column}: its name, and its column unless there are names like numbers.
+
+    Unicode writes letters with accents in two ways, and file systems, from which names come, and keyboards differ in
+    it: either will do.
+    """
     numbers = {} if any(name.isdecimal() for name in names) else {str(column): column for column in range(len(names))}
-    return numbers | {name: column for column, name in enumerate(names)}
+    written = {normalize(form, name): column for form in ("NFC", "NFD") for column, name in enumerate(names)}
+    return numbers | written | {name: column for column, name in enumerate(names)}
 
 
 def first_fine_resolution(resolution):

@@ -76,7 +76,8 @@ def check_growth(config, grows):
     if resolution and schedule.lod_initial_resolution < resolution:
         raise ValueError(
             f"The networks {config.networks} are not grown, but the schedule starts at "
-            f"{schedule.lod_initial_resolution}x{schedule.lod_initial_resolution}; use --no-growing."
+            f"{schedule.lod_initial_resolution}x{schedule.lod_initial_resolution}; use --no-growing, and leave "
+            "schedule.lod_initial_resolution out."
         )
     for name in ("lod_training_kimg", "lod_transition_kimg"):
         if getattr(schedule, name):

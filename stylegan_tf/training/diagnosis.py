@@ -25,6 +25,27 @@ PHRASES = {
 }
 
 
+def advice(config, network, resolution):
+    """What to try when the updates of a network are no longer finite: settings that decide in this run.
+
+    Args:
+        config: TrainingConfig.
+        network: "G" or "D".
+        resolution: Where it happened.
+    """
+    table = getattr(config.schedule, f"{network}_lrate_dict")
+    rate = (
+        f"schedule.{network}_lrate_dict, which has {table[resolution]:g} for {resolution}x{resolution}"
+        if resolution in table
+        else f"schedule.{network}_lrate_base={getattr(config.schedule, f'{network}_lrate_base'):g}"
+    )
+    precise = "" if config.precision == "fp32" else f", or with --precision=fp32 instead of {config.precision}"
+    return (
+        "Resume from an earlier checkpoint, or start again, with a lower learning rate than that of "
+        f"--set {rate}, with a larger --gamma than {config.loss.r1_gamma:g}{precise}."
+    )
+
+
 def diagnose(step, images, labels, images_seen, fade, due=None):
     """Names what is not finite in a step, by repeating it: its draws depend on the images seen alone.
 

@@ -20,6 +20,8 @@ def load_run_config(run_dir):
     path = Path(run_dir) / "config.json"
     try:
         return from_dict(TrainingConfig, json.loads(path.read_text()))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(f"{run_dir} is no run: there is no {path}; give a folder such as results/00000-...") from None
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is no readable configuration of a run: {error}") from None
 

@@ -28,7 +28,7 @@ from stylegan_tf.training.checks import (
     check_settings,
     suggest_augmentation,
 )
-from stylegan_tf.training.diagnosis import DivergedError, diagnose
+from stylegan_tf.training.diagnosis import DivergedError, advice, diagnose
 from stylegan_tf.training.effects import check_profile
 from stylegan_tf.training.initialize import initialize
 from stylegan_tf.training.output import open_output
@@ -207,12 +207,11 @@ class Trainer:
         for name, variable in self.models.skipped.items():
             skipped = int(variable.numpy())
             if skipped >= limit:
+                resolution = self.step.level.resolution
                 raise DivergedError(
                     f"Training has diverged at {self.progress.images_seen / 1000:.1f} kimg: the last {skipped} updates "
                     f"of {name} were not finite and were skipped. In the last step, the first tensor that is not "
-                    f"finite is {diagnose(self.step, *self.latest)}. Resume from an earlier checkpoint, or start "
-                    f"again, with lower learning rates (--set schedule.{name}_lrate_base=...), a larger --gamma, or "
-                    "fp32."
+                    f"finite is {diagnose(self.step, *self.latest)}. {advice(self.config, name, resolution)}"
                 )
 
     def tick(self, phase, output):

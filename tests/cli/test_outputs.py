@@ -1,5 +1,6 @@
 """An output that is known to be impossible is refused before the work."""
 
+import json
 import os
 import shutil
 from types import SimpleNamespace
@@ -29,7 +30,7 @@ def test_all_are_found():
     for command in ("run_training", "run_metrics", "run_classifiers", "rest_client", "grpc_client"):
         assert (command, "--outdir") in found
     assert ("run_export", "--output") in found
-    assert sum(command.startswith("run_generator") for command, _ in found) == 10
+    assert sum(command.startswith("run_generator") for command, _ in found) == 12
 
 
 def make_impossible(folder):
@@ -66,7 +67,7 @@ def test_relative_paths(tmp_path, monkeypatch):
 
 def test_room(tmp_path):
     check_room(tmp_path / "new", 1)
-    with pytest.raises(OSError, match=r"new needs [\d,]+\.\d MB, and its disk has [\d,]+\.\d MB left\. Make room"):
+    with pytest.raises(OSError, match=r"new needs about 909494\.7 TiB, and its disk has only .* left\. Make room"):
         check_room(tmp_path / "new", 1e18)
 
 
@@ -83,12 +84,27 @@ def test_a_run_without_room_is_not_started(tmp_path, no_room):
     assert not (tmp_path / "results").exists()
 
 
-def test_an_extraction_without_room(tmp_path, no_room):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("extract", "data/tiny", "new"),
+        ("shard", "data/tiny", "new", "--shards=2"),
+        ("align-faces", "new", "pictures", "faces.json"),
+        ("create-digits", "new"),
+        ("create-avatars", "new", "--count=10000000"),  # before they are drawn, which would take hours
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_data_without_room(tmp_path, monkeypatch, no_room, arguments):
     create_dataset(tmp_path / "data", resolution=4)
-    result = CliRunner().invoke(dataset_tool.main, ["extract", str(tmp_path / "data/tiny"), str(tmp_path / "images")])
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "0.png").touch()
+    (tmp_path / "faces.json").write_text(json.dumps({"0.png": [[i, i] for i in range(68)]}))
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(dataset_tool.main, arguments)
     assert result.exit_code == 2, result.output
-    assert f"{tmp_path / 'images'} needs about" in result.stderr and result.stderr.count("\n") == 1
-    assert not list(tmp_path.glob("images*"))
+    assert "new needs about" in result.stderr and result.stderr.count("\n") == 1
+    assert not list(tmp_path.glob("new*"))
 
 
 def test_an_extraction_to_a_place_that_is_taken_is_refused_before_data_are_read(tmp_path):

@@ -1,6 +1,7 @@
 """Paths: ~ is the home directory wherever a path is taken; a data set may be given by its path."""
 
 import json
+import os
 
 import click
 import pytest
@@ -38,7 +39,11 @@ def test_home_directory(command, parameter, tmp_path, monkeypatch):
         (tmp_path / "there.png").touch()
     value = convert(command, parameter, "~/there.png")
     assert str(value[0] if parameter.multiple else value) == f"{tmp_path}/there.png"
-    for wrong, words in (("", "must not be empty"), ("~nobody-at-all/x", "~nobody-at-all is not known")):
+    os.mkfifo(tmp_path / "pipe")
+    for wrong, words in (
+        ("~/pipe", "pipe is a pipe|pipe is a file"),
+        ("~nobody-at-all/x", "~nobody-at-all is not known"),
+    ):
         with pytest.raises(click.UsageError, match=words) as error:
             convert(command, parameter, wrong)
         name = parameter.opts[-1]  # --resume, or source

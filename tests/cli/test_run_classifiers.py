@@ -11,6 +11,7 @@ from processes import start_python
 
 import run_classifiers
 from datasets.tfrecords import MultiResolutionWriter
+from metrics import classifier_training
 from metrics.attribute_classifier import classifiers_folder, load_classifiers
 
 
@@ -60,11 +61,14 @@ def test_interruption_keeps_what_is_finished(digits):
     assert {"0.json", "0.keras"} <= set(names) < {f"{n}.{suffix}" for n in (0, 3, 7) for suffix in ("json", "keras")}
 
 
-def test_goes_on(digits):
+def test_goes_on(digits, monkeypatch):
+    """Also on more devices than there are networks to train, which is said."""
     arguments, outdir, *_ = digits
     before = (outdir / "0.keras").stat().st_mtime_ns
+    monkeypatch.setattr(classifier_training, "make_devices", lambda num_gpus: ["/cpu:0"] * 3)
     result = invoke(*arguments)
     assert result.exit_code == 0, (result.output, result.exception)
+    assert re.fullmatch("Only [12] of 3 devices work, as that many networks are left to train.\n", result.stderr)
     assert (outdir / "0.keras").stat().st_mtime_ns == before
     assert re.search(r"attribute +accuracy +guessing +\(180 held-out images\)\n0 .*%\n3 .*%\n7 .*%\n$", result.stdout)
     assert len(re.findall("are right", result.stdout)) < 3

@@ -145,9 +145,13 @@ def test_names_of_classes(tmp_path):
     for number, (columns, classes, refused) in enumerate(
         [
             (
-                (("cat", 5), ("dog", 0), ("emu", 2)),
-                {"emu": "emu (2)", "0": "cat (0)", None: "emu (2)"},
-                {"dog": "no images of the class dog", "1": "no images of the class 1", "owl": "are cat, dog, emu"},
+                (("cat", 5), ("dog", 0), ("été", 2)),
+                {"été": "été (2)", "0": "cat (0)", "e\u0301te\u0301": "été (2)", None: "été (2)"},
+                {
+                    "dog": "no images of the class dog",
+                    "1": "no images of the class 1",
+                    "猫": "no class 猫; the network's are cat, dog, été",
+                },
             ),
             (
                 (("1", 5), ("2", 1), ("10", 2)),

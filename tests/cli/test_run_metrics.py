@@ -166,6 +166,19 @@ def test_planes_are_kept_beside_the_results(folder, given, measured):
     assert records(folder / "run") == lines
 
 
+def test_a_damaged_snapshot_is_passed_over(folder, given, measured, tmp_path):
+    shutil.copytree(folder / "run", tmp_path / "run")
+    (tmp_path / "run" / FIRST / "Gs.keras").write_bytes(b"PK")
+    options = [f"--network={tmp_path / 'run'}", *given[1:], "--metric=ls"]
+    result = invoke(*options, "--all-snapshots")
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert f"Passed over: {tmp_path / 'run' / FIRST / 'Gs.keras'} is damaged" in result.stderr
+    assert f"{tmp_path / 'run' / SECOND / 'Gs.keras'}: ls is known from" in result.stdout
+    shutil.rmtree(tmp_path / "run" / SECOND)
+    result = invoke(*options, "--all-snapshots")
+    assert result.exit_code == 2 and result.stderr.startswith("Error: ") and "Gs.keras is damaged" in result.stderr
+
+
 def test_another_seed(folder, given, measured):
     before = records(folder / "run")
     measure(*given, "--metric=fd_classifier", "--seed=5")

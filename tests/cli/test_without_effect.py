@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import click
 import pytest
 from click.testing import CliRunner
 from entry_points import COMMANDS
@@ -81,6 +82,24 @@ def test_options_without_effect(tmp_path, monkeypatch, given, option, words):
     assert result.stderr.count("\n") == 1 and "has no effect" in result.stderr
     assert option in result.stderr and words in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_empty_values(command):
+    """A script whose variable is not set gives them; they are not taken for the default."""
+    before = []  # other arguments
+    for parameter in COMMANDS[command].params:
+        if isinstance(parameter, click.Argument):
+            given = [*before, ""]
+            before.append("x")
+        elif parameter.is_flag:
+            continue
+        else:
+            given = [f"{parameter.opts[-1]}="]
+        result = invoke(command, given)
+        assert result.exit_code == 2, (result.output, result.exception)
+        assert result.stderr.count("\n") == 1 and "must not be empty" in result.stderr
+        assert parameter.opts[-1] in result.stderr.lower()
 
 
 # The same options where they have an effect, and defaults, which are what is without them.

@@ -466,6 +466,20 @@ class TestRefused:
         write_pictures(tmp_path / "in", ["one"])
         self.refuses(tmp_path, {"one.png": [[5, 5]] * 68}, "None of the 1 faces", "one.png", on_error="skip")
 
+    def test_contact_sheet_takes_the_place_of_contact_sheets_only(self, tmp_path):
+        entries, sheet = write_pictures(tmp_path / "in", ["one"]), tmp_path / "out-contact-sheet.png"
+        sheet.write_bytes(b"my own")
+        with pytest.raises(ValueError, match=f"{sheet} is no readable PNG file"):
+            align(tmp_path, entries)
+        Image.new("L", (4, 4)).save(sheet)
+        with pytest.raises(DatasetError, match=f"{sheet} is there, and is no contact sheet"):
+            align(tmp_path, entries)
+        assert not (tmp_path / "out").exists()
+        sheet.unlink()
+        align(tmp_path, entries)
+        (tmp_path / "out").rename(tmp_path / "old")
+        align(tmp_path, entries)  # in the place of the sheet of before
+
     def test_existing_folder(self, tmp_path):
         entries = write_pictures(tmp_path / "in", ["one"])
         (tmp_path / "out").mkdir()

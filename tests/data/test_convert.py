@@ -149,7 +149,7 @@ def test_disk_that_is_too_small(tmp_path, monkeypatch):
     usage = namedtuple("usage", "free")
     needed = 100 * sum(3 * side**2 for side in (4, 8))
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(needed))
-    with pytest.raises(DatasetError, match=r"needs about 42.2 KiB, .* only 23.4 KiB .*--encoding=png"):
+    with pytest.raises(OSError, match=r"needs about 42.2 KiB, .* only 23.4 KiB .*--encoding=png"):
         create_dataset(tmp_path / "new" / "out", numbers(range(100)), workers=1)
     assert not list(tmp_path.iterdir())
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(needed * 2))

@@ -41,7 +41,7 @@ NOWHERE = "localhost:9"  # the discard port, which nothing listens on
 @pytest.fixture(scope="module")
 def sampler():
     generator = tiny_generator(label_size=CLASSES)
-    generator.label_columns = (("cat", 3), ("dog", 2), ("bird", 0))
+    generator.label_columns = (("cat", 3), ("été", 2), ("猫", 0))
     return Sampler(generator)
 
 
@@ -112,7 +112,7 @@ def test_client_writes_the_generators_pictures(protocol, servers, sampler, tmp_p
     seeds = [0, 1, 2, 33, 2**32 - 1]
     arguments = [
         "--seeds=0-2,33,4294967295",
-        "--class=dog",
+        "--class=été",
         "--truncation-psi=0.5",
         "--batch=2",
         f"--outdir={tmp_path}",
@@ -142,11 +142,12 @@ def test_client_asks_for_noise(servers, sampler, tmp_path):
         (["--seeds=4294967296"], ["4294967296"]),
         (["--seeds=1", "--truncation-psi=nan"], ["nan"]),
         (["--seeds=1", "--noise-seed=-1"], ["--noise-seed"]),
-        (["--seeds=1", "--class=3"], ["There is no class 3; the network has cat, dog."]),
-        (["--seeds=1", "--class=bird"], ["There is no class bird;"]),  # of which there was no image
+        (["--seeds=1", "--class=3"], ["There is no class 3; the network has cat, été."]),
+        (["--seeds=1", "--class=猫"], ["There is no class 猫;"]),  # of which there was no image
         (["--seeds=1"], ["classes"]),
         (["--seeds=0-9", "--batch=5"], [f"1 to {MAX_BATCH} images", "5"]),
         (["--seeds=1", "--model=other"], ["other"]),
+        (["--seeds=1", "--host=localhost:99999"], ["--host", "99999 is no port"]),
         (["--seeds=1", f"--host={NOWHERE}"], [NOWHERE, "cannot be"]),
     ],
 )
@@ -163,16 +164,16 @@ def test_classes_of_a_model_without_names(protocol, servers, tmp_path, monkeypat
     monkeypatch.delitem(servers.model.callables, "classes_from_names")
     options = ["--seeds=5", f"--outdir={tmp_path / 'new'}"]
     assert_refused(
-        run(CLIENTS[protocol], servers.hosts[protocol], *options, "--class=dog"), "no classes by name", "'dog'"
+        run(CLIENTS[protocol], servers.hosts[protocol], *options, "--class=été"), "no classes by name", "'été'"
     )
     assert run(CLIENTS[protocol], servers.hosts[protocol], *options, "--class=1").exit_code == 0
 
 
 def test_names_of_classes(servers):
-    found = ask(servers, "classes_from_names", names=["dog", "cat", "1"])
-    np.testing.assert_array_equal(found, [1, 0, 1])
+    found = ask(servers, "classes_from_names", names=["été", "cat", "1", "e\u0301te\u0301"])
+    np.testing.assert_array_equal(found, [1, 0, 1, 1])
     card = json.loads((servers.path / "assets.extra" / "model_card.json").read_text())
-    assert card["architecture"]["classes"] == ["cat", "dog", "bird"]
+    assert card["architecture"]["classes"] == ["cat", "été", "猫"]
     assert card["signatures"]["classes_from_names"]["outputs"]["classes"]["dtype"] == "int64"
 
 
