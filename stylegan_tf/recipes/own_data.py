@@ -38,13 +38,9 @@ def guesses(config, resolution):
         resolution: Side of the images.
     """
     schedule = config.schedule
-    minibatch = minibatch_size(
-        resolution,
-        config.num_replicas,
-        schedule.minibatch_base,
-        schedule.minibatch_dict,
-        schedule.max_minibatch_per_gpu,
-    )
+    limits = {side: most * config.num_replicas for side, most in schedule.max_minibatch_per_gpu.items()}
+    # As it is asked for: whether it divides among the replicas is checked once they are there.
+    minibatch = minibatch_size(resolution, 1, schedule.minibatch_base, schedule.minibatch_dict, limits)
     made = [
         Guess(
             {"average_half_life_kimg": round_to_digits(HALF_LIFE_PER_IMAGE * minibatch)},

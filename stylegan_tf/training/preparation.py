@@ -45,7 +45,6 @@ def suit_own_data(config, given):
 
     Raises:
         DatasetError: The data set cannot be used.
-        ValueError: A minibatch is smaller than the number of GPUs.
     """
     if is_known(config.dataset) or not is_created(config.dataset, config.data_dir):
         return config, []
