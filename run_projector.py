@@ -101,6 +101,11 @@ def main(
     pictures = np.array([read_target_picture(path, generator, crop, background) for path in paths])
     named = {name: given.pop(name) for name in ("dataset", "data_dir")}
     dataset, data_dir, distance = choose(target, distance, **named)
+    if distance == "lpips" and generator.num_channels not in (1, 3):
+        raise ValueError(
+            f"--distance=lpips sees grey or RGB, and the network's images have {generator.num_channels} channels, with "
+            "transparency; give --distance=pixels."
+        )
     check_effect(distance, tuning, tune_steps=tune_steps, **named, **given)
     sampler = Sampler(generator)
     label = None if label is None else sampler.find_class(label)

@@ -20,6 +20,7 @@ def from_images(
     crop="none",
     resize="lanczos",
     background=None,
+    channels=None,
     labels="auto",
     value_range=None,
     max_images=None,
@@ -28,7 +29,7 @@ def from_images(
     """Returns the Source of picture files, sorted by path; `datasets.listing.list_pictures` says which are taken.
 
     Every file's header is read, so that a misfit is found in the first minute. The images are greyscale if all files
-    are, otherwise RGB.
+    are, otherwise RGB, or RGBA if that is asked for.
 
     Args:
         source: A folder, a .zip or a text file that lists files; see `datasets.listing.list_pictures`.
@@ -36,6 +37,7 @@ def from_images(
         crop: "center" cuts out the largest square in the middle; with "none" the images must be square.
         resize: "lanczos" or "box", the filter that reduces.
         background: Colour to lay under transparent pixels; without it they are refused.
+        channels: 4 for RGBA, which keeps them; colours are multiplied by alpha then. None: as the files have.
         labels: "auto" takes the labels of a dataset.json ({"labels": [[file, class], ...]}, classes as numbers, as
             names or as lists of numbers, with their names, if any, as "label_names"), or else the folders at the root
             as classes; see `datasets.image_labels.find_labels`. "none" takes no labels.
@@ -54,7 +56,7 @@ def from_images(
     labels = find_labels(listing) if labels == "auto" else Labels(None, None, "--labels=none")
     found = _check_headers(listing, max_images, resolution, crop, value_range, on_error)
     decode = functools.partial(
-        _decode, found.side, found.channels, resolution, crop, resize, background, found.value_range
+        _decode, found.side, channels or found.channels, resolution, crop, resize, background, found.value_range
     )
     return Source(
         num_images=len(listing),

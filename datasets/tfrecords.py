@@ -42,7 +42,7 @@ class MultiResolutionDataset:
         folder: Path or URL, a string.
         resolution: Side of the largest level in use.
         resolutions: The sides of all levels in use, a tuple, ascending.
-        num_channels: 1 or 3.
+        num_channels: 1 for greyscale, 3 for RGB, 4 for RGBA, whose colours are multiplied by alpha.
         num_images: The number of images in use.
         label_size: The number of label columns in use, 0 without labels.
         labels: float32 [num_images, label_size].

@@ -30,8 +30,22 @@ def to_uint8(images, drange=(-1, 1), shrink=1):
 
 
 def to_uint8_rounded(images):
-    """Maps float images in [-1, 1] to uint8 as they are saved: rounded to nearest, half to even, saturated."""
-    return ops.cast(ops.clip(ops.round(images * 127.5 + 127.5), 0.0, 255.0), "uint8")
+    """Maps float images in [-1, 1] to uint8 as they are saved: rounded to nearest, half to even, saturated.
+
+    Networks make RGBA with colours multiplied by alpha; in files, and here, they are not: see `straight`.
+    """
+    images = ops.clip(ops.round(images * 127.5 + 127.5), 0.0, 255.0)
+    return ops.cast(straight(images) if images.shape[-1] == 4 else images, "uint8")
+
+
+def straight(images):
+    """Divides the colours of RGBA, float [N, H, W, 4] of whole numbers from 0 to 255, by alpha; black where that is 0.
+
+    Rounded to nearest, as `dnnlib.image_files.straight`.
+    """
+    colours, alpha = ops.cast(images[..., :3], "int32"), ops.cast(images[..., 3:], "int32")
+    divided = (255 * colours + alpha // 2) // ops.maximum(alpha, 1)
+    return ops.concatenate([ops.where(alpha > 0, ops.minimum(divided, 255), 0), alpha], axis=-1)
 
 
 def reduce(images, size):

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dnnlib.files import atomic_file, atomic_folder
-from dnnlib.image_files import save_image, to_uint8_rounded
+from dnnlib.image_files import save_image, straight, to_uint8_rounded
 from dnnlib.videos import save_video
 from stylegan_tf.editing.distances import MAX_SIZE
 from stylegan_tf.images import reduce
@@ -169,17 +169,17 @@ def project(projection, targets, names, outdir, facts):
         except KeyboardInterrupt:
             save()
             raise
-    images = to_uint8_rounded(projection.images())
+    images = straight(to_uint8_rounded(projection.images()))
     distances = projection.distances()
     small = _small(targets)
     for i, name in enumerate(names):
         with atomic_folder(outdir / name) as folder:
-            save_image(folder / TARGET, targets[i])
+            save_image(folder / TARGET, straight(targets[i]))
             save_image(folder / PROJECTED, images[i])
             noise = [image[i : i + 1] for image in projection.noise]
             one = {**facts, "pictures": facts["pictures"][i], "final distance": float(distances[i])}
             write_result(folder / RESULT, projection.dlatents[i : i + 1], noise, one)
-            way = [np.concatenate([small[i], frame[i]], axis=1) for frame in [*frames, _frame(projection)]]
+            way = [straight(np.concatenate([small[i], frame[i]], axis=1)) for frame in [*frames, _frame(projection)]]
             save_video(folder / WAY, way, _FPS)
     path.unlink(missing_ok=True)
     return distances

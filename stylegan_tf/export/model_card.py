@@ -18,7 +18,8 @@ _MEANINGS = {
     "seeds": "NumPy seed of z: numpy.random.RandomState(seed).randn(latent_size)",
     "classes": "number of the class, whose label is one-hot",
     "names": "name of a class, or its number where no name is one",
-    "images": "pixels, 0 to 255, rounded to nearest; height, width, channels",
+    "images": "pixels, 0 to 255, rounded to nearest; height, width, channels; of 4 channels, RGBA as in PNG files, not "
+    "multiplied by alpha",
     "png_bytes": "PNG file",
 }
 

@@ -67,10 +67,10 @@ class Interpolation:
             for cells in np.split(pictures, len(numbers)):
                 yield image_grid(cells, self.columns)
 
-    def save(self, path, fps, scale=None):
+    def save(self, path, fps, scale=None, background="white"):
         """Writes the video, in a folder that is created if need be; see `save_video`."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_video(path, tqdm(self, unit="frame", disable=None), fps, scale)
+        save_video(path, tqdm(self, unit="frame", disable=None), fps, scale, background)
 
     def styles(self, numbers):
         """Styles of the images of frames, truncated, float32 [N * cells, num_layers, dlatent_size].

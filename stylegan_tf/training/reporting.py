@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from dnnlib.image_files import image_grid, save_image, to_uint8_rounded
+from dnnlib.image_files import image_grid, save_image, straight, to_uint8_rounded
 
 
 class Reporter:
@@ -73,7 +73,7 @@ class Reporter:
 
     def grid(self, name, images, columns, images_seen):
         """Saves images, float [N, R, R, C] in [-1, 1], as NAME.png and in TensorBoard."""
-        grid = to_uint8_rounded(image_grid(np.asarray(images), columns))
+        grid = straight(to_uint8_rounded(image_grid(np.asarray(images), columns)))
         path = self.run_dir / f"{name}.png"
         save_image(path, grid)
         tag = "".join(c for c in name if c.isalpha())
