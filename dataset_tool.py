@@ -9,6 +9,7 @@ from datasets.creating import common_option, creates
 from datasets.digits import digits
 from datasets.errors import DatasetError
 from datasets.parameters import (
+    ASPECT,
     BACKGROUND,
     DATABASE,
     DATASET,
@@ -63,6 +64,7 @@ def command(function):
         default="none",
         help="Cut the largest square out of the middle, or refuse images that are not square.",
     ),
+    ASPECT,
     click.option("--resize", type=click.Choice(["box", "lanczos"]), help="Filter of --resolution.  [default: lanczos]"),
     BACKGROUND,
     click.option(
@@ -74,7 +76,7 @@ def command(function):
     click.option("--labels", type=click.Choice(["auto", "none"]), default="auto", help="Look for labels, or do not."),
     LEVELS,
 )
-def create_from_images(source, resolution, crop, resize, background, channels, labels, value_range):
+def create_from_images(source, resolution, crop, aspect, resize, background, channels, labels, value_range):
     """From a folder of images, a .zip, or a list of files.
 
     SOURCE is a folder (with all folders in it), a .zip, or a text file with the path of an image on each line.
@@ -84,6 +86,8 @@ def create_from_images(source, resolution, crop, resize, background, channels, l
     """
     if resize and not resolution:
         raise DatasetError(f"--resize={resize} has no effect without --resolution; leave it out.")
+    if aspect and not resolution:
+        raise DatasetError("--aspect squeezes pictures to squares; say with --resolution of which side.")
     if channels == "rgba" and background:
         raise DatasetError("--channels=rgba keeps transparent pixels, and --background paints them; give one of both.")
     if channels == "rgba" and common_option("encoding") == "jpeg":
@@ -92,6 +96,7 @@ def create_from_images(source, resolution, crop, resize, background, channels, l
         source,
         resolution=resolution,
         crop=crop,
+        aspect=aspect,
         resize=resize or "lanczos",
         background=background,
         channels=4 if channels == "rgba" else None,

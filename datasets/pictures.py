@@ -6,6 +6,7 @@ Worker processes import this file; it needs NumPy and Pillow only.
 import contextlib
 import functools
 import io
+import math
 import re
 import struct
 import warnings
@@ -36,6 +37,8 @@ _DEEP = re.compile(r";16[BLN]")  # in what Pillow calls the pixels of a file
 # 16-bit files whose values span less than half of this hold fewer bits, as a rule.
 _MOST = 65535
 FULL_RANGE = (0, _MOST)
+# How many times as long as wide pictures may be that are squeezed to squares.
+MOST_ASPECT = 8
 _GREY_MODES = ("1", "L", "LA", "La", "I")
 _COLOUR_MODES = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 _FILTERS = {"box": Image.Resampling.BOX, "lanczos": Image.Resampling.LANCZOS}
@@ -164,6 +167,23 @@ def check_background(background):
         raise DatasetError(
             f"--background={background} is no colour. Use a name or a number, as white, black or #808080."
         ) from None
+
+
+def find_aspect(text):
+    """(width, height), without a common divisor, of W:H; None for other texts, for squares and very long pictures."""
+    match = re.fullmatch(r"([1-9]\d{0,3}):([1-9]\d{0,3})", text)
+    if not match:
+        return None
+    width, height = int(match[1]), int(match[2])
+    divisor = math.gcd(width, height)
+    allowed = 1 < max(width, height) / min(width, height) <= MOST_ASPECT
+    return (width // divisor, height // divisor) if allowed else None
+
+
+def largest_of_aspect(width, height, aspect):
+    """(width, height) of the largest part of a picture that has an aspect, (W, H), rounded."""
+    across, down = aspect
+    return min(width, round(height * across / down)), min(height, round(width * down / across))
 
 
 def crop_center(image, width, height):

@@ -33,6 +33,7 @@ def describe(folder):
     lines = [
         f"{dataset.name}: {dataset.num_images:,} images of {dataset.resolution}x{dataset.resolution}, "
         f"{CHANNELS[dataset.num_channels]}",
+        *(["squeezed from pictures of {}:{}".format(*dataset.aspect)] if dataset.aspect else []),
         *(_describe_level(dataset, side) for side in dataset.resolutions),
         *_describe_labels(dataset),
         f"on disk: {describe_size(total)}, with{'' if find_manifests(folder) else 'out a'} manifest",

@@ -81,6 +81,7 @@ def architecture(generator):
         "class": type(generator).__name__,
         "arguments": generator.arguments,
         "parameters": sum(math.prod(variable.shape) for variable in generator.trainable_variables),
+        "aspect": generator.aspect and "{}:{}".format(*generator.aspect),
         "grown_to": {"resolution": resolution, "fade": fade},
         "usual_psi": generator.usual_psi,
         "classes": [name for name, _ in columns_of(generator)],

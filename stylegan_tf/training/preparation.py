@@ -78,4 +78,5 @@ def build_models(config, strategy, data):
     with network_errors(config), strategy.scope():
         models = Models(config, data.num_channels, data.label_size)
     models.G.label_columns = models.Gs.label_columns = data.label_columns
+    models.G.aspect = models.Gs.aspect = data.aspect
     return models
