@@ -10,6 +10,7 @@ from datasets.creating import common_option, creates
 from datasets.digits import digits
 from datasets.errors import DatasetError
 from datasets.parameters import (
+    ASPECT,
     BACKGROUND,
     DATABASE,
     DATASET,
@@ -65,12 +66,19 @@ def command(function):
         default="none",
         help="Cut the largest square out of the middle, or refuse images that are not square.",
     ),
+    ASPECT,
     click.option("--resize", type=click.Choice(["box", "lanczos"]), help="Filter of --resolution.  [default: lanczos]"),
     BACKGROUND,
+    click.option(
+        "--channels",
+        type=click.Choice(["auto", "rgba"]),
+        default="auto",
+        help="auto: greyscale if all files are, else RGB. rgba: keep transparency, as of logos or sprites.",
+    ),
     click.option("--labels", type=click.Choice(["auto", "none"]), default="auto", help="Look for labels, or do not."),
     LEVELS,
 )
-def create_from_images(source, resolution, crop, resize, background, labels, value_range):
+def create_from_images(source, resolution, crop, aspect, resize, background, channels, labels, value_range):
     """From a folder of images, a .zip, or a list of files.
 
     SOURCE is a folder (with all folders in it), a .zip, or a text file with the path of an image on each line.
@@ -80,12 +88,20 @@ def create_from_images(source, resolution, crop, resize, background, labels, val
     """
     if resize and not resolution:
         raise DatasetError(f"--resize={resize} has no effect without --resolution; leave it out.")
+    if aspect and not resolution:
+        raise DatasetError("--aspect squeezes pictures to squares; say with --resolution of which side.")
+    if channels == "rgba" and background:
+        raise DatasetError("--channels=rgba keeps transparent pixels, and --background paints them; give one of both.")
+    if channels == "rgba" and common_option("encoding") == "jpeg":
+        raise DatasetError("JPEG files have no transparency; give --channels=rgba with --encoding=png or raw.")
     return image_folder.from_images(
         source,
         resolution=resolution,
         crop=crop,
+        aspect=aspect,
         resize=resize or "lanczos",
         background=background,
+        channels=4 if channels == "rgba" else None,
         labels=labels,
         value_range=value_range,
         max_images=common_option("max_images"),

@@ -10,7 +10,7 @@ import tensorflow as tf
 import dnnlib.quiet_tensorflow  # noqa: F401
 from datasets.errors import DatasetError
 from datasets.opening import open_dataset, split_path
-from datasets.pictures import SUFFIXES, check_background, crop_center, read_picture, resize
+from datasets.pictures import SUFFIXES, check_background, crop_center, largest_of_aspect, read_picture, resize
 from dnnlib.cli import INTERRUPTED, SEED, Command, UserPath, Whole, one_line_errors
 from dnnlib.files import atomic_file, check_new_file
 from dnnlib.image_files import save_image
@@ -101,6 +101,11 @@ def main(
     pictures = np.array([read_target_picture(path, generator, crop, background) for path in paths])
     named = {name: given.pop(name) for name in ("dataset", "data_dir")}
     dataset, data_dir, distance = choose(target, distance, **named)
+    if distance == "lpips" and generator.num_channels not in (1, 3):
+        raise ValueError(
+            f"--distance=lpips sees grey or RGB, and the network's images have {generator.num_channels} channels, with "
+            "transparency; give --distance=pixels."
+        )
     check_effect(distance, tuning, tune_steps=tune_steps, **named, **given)
     sampler = Sampler(generator)
     label = None if label is None else sampler.find_class(label)
@@ -165,7 +170,7 @@ def pictures_in(paths):
 
 
 def read_target_picture(path, generator, crop, background):
-    """A picture like a generator's, uint8 [R, R, C].
+    """A picture like a generator's, uint8 [R, R, C]; one of the aspect of its data is squeezed as they were.
 
     Raises:
         DatasetError: It is damaged, of another size, or in colour where the network's are grey.
@@ -174,6 +179,8 @@ def read_target_picture(path, generator, crop, background):
     try:
         picture = read_picture(path, generator.num_channels, background)
         height, width, _ = picture.shape
+        if generator.aspect:
+            return squeezed(picture, side, generator.aspect, crop)
         if (height, width) == (side, side):
             return picture
         if not crop:
@@ -187,6 +194,23 @@ def read_target_picture(path, generator, crop, background):
         return resize(crop_center(picture, smaller, smaller), side, side, "lanczos")
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from None
+
+
+def squeezed(picture, side, aspect, crop):
+    """A picture of an aspect, uint8 [H, W, C], as a square; DatasetError if it has another and must not be cropped."""
+    height, width, _ = picture.shape
+    across, down = largest_of_aspect(width, height, aspect)
+    if not crop and max(width - across, height - down) > 1:
+        raise DatasetError(
+            "it is {}x{}, and the network's pictures are {}:{}. Give --crop to cut that out of its middle.".format(
+                width, height, *aspect
+            )
+        )
+    if max(across, down) < side:
+        raise DatasetError(
+            f"its longer side of {max(across, down)} is smaller than the network's {side}. Give a larger one."
+        )
+    return resize(crop_center(picture, across, down), side, side, "lanczos")
 
 
 def choose(target, distance, dataset, data_dir):
@@ -244,7 +268,8 @@ def tune_to(generator, folders, pictures, distance, steps, path):
     before, after = tune(generator, projected, pictures, distance, steps)
     with atomic_file(path, durable=True) as temporary:
         generator.save(temporary)
-    images = Sampler(generator).synthesis(projected.w, projected.noise)
+    sampler = Sampler(generator)
+    images = sampler.pictures(sampler.synthesis(projected.w, projected.noise))
     tuned = network_hash(generator)
     for number, folder in enumerate(folders):
         save_image(folder / TUNED_PICTURE, images[number])

@@ -30,7 +30,7 @@ from stylegan_tf.training.diagnosis import DivergedError
 from stylegan_tf.training.disk import disk_use
 from stylegan_tf.training.effects import check_effects
 from stylegan_tf.training.initialize import initial_resolution
-from stylegan_tf.training.preparation import check_existing_data
+from stylegan_tf.training.preparation import check_existing_data, suit_own_data
 from stylegan_tf.training.rehearsal import rehearse
 from stylegan_tf.training.resuming import find_same_run, resumed_config
 from stylegan_tf.training.trainer import Trainer
@@ -165,17 +165,19 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
             devices = given.get("num_gpus", count_gpus()), hosts.count
             preset = make_config(config or "f", given.get("dataset", "ffhq"), *devices)
             run_config = override(preset, changes_of(given, settings))
+        check_settings(run_config, METRICS)
+        named, reasons = names_of(given, settings), []
+        if run_dir is None:
+            run_config, reasons = suit_own_data(run_config, named)
         if auto_resume:
             run_dir = find_same_run(outdir, run_config)
-        named = names_of(given, settings)
         check_effects(run_config, named)
         if dry_run:
-            check_settings(run_config, METRICS)
             data = check_existing_data(run_config) if run_dir is None else None
             if data:
                 check_real_images(run_config.metrics, data, options_of(data.name, run_config.mirror))
                 check_effects(replace(run_config, resolution=data.resolution), named)
-            remarks = rehearse(run_config, data, profile, resumed=run_dir is not None)
+            remarks = reasons + rehearse(run_config, data, profile, resumed=run_dir is not None)
             disk = disk_use(run_config)
             told = {"paper": paper_fid(run_config), "disk": disk and disk.to_dict(), "remarks": remarks}
             click.echo(json.dumps(to_dict(run_config) | told, indent=2))
@@ -183,7 +185,7 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
         options = options_of(run_config.dataset, run_config.mirror)
         opened = {}  # networks that look at images, for the whole run
         metrics = {name: partial(metric, options=options, opened=opened) for name, metric in METRICS.items()}
-        trainer = Trainer(run_config, run_dir, metrics, profile, wandb)
+        trainer = Trainer(run_config, run_dir, metrics, profile, wandb, [] if run_dir else reasons)
         check_effects(trainer.config, named)
         if hosts.chief:
             chosen = [METRICS[name] for name in run_config.metrics]

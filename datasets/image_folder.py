@@ -18,8 +18,10 @@ def from_images(
     *,
     resolution=None,
     crop="none",
+    aspect=None,
     resize="lanczos",
     background=None,
+    channels=None,
     labels="auto",
     value_range=None,
     max_images=None,
@@ -28,14 +30,17 @@ def from_images(
     """Returns the Source of picture files, sorted by path; `datasets.listing.list_pictures` says which are taken.
 
     Every file's header is read, so that a misfit is found in the first minute. The images are greyscale if all files
-    are, otherwise RGB.
+    are, otherwise RGB, or RGBA if that is asked for.
 
     Args:
         source: A folder, a .zip or a text file that lists files; see `datasets.listing.list_pictures`.
         resolution: Side to reduce the images to, a power of two from 4. Without it they must be of one such side.
         crop: "center" cuts out the largest square in the middle; with "none" the images must be square.
+        aspect: (width, height) that all pictures have, or that is cut out of them: they are squeezed to squares, whose
+            side is the longer one's, and the data set's file NAME-aspect.txt tells to undo it. None: squares.
         resize: "lanczos" or "box", the filter that reduces.
         background: Colour to lay under transparent pixels; without it they are refused.
+        channels: 4 for RGBA, which keeps them; colours are multiplied by alpha then. None: as the files have.
         labels: "auto" takes the labels of a dataset.json ({"labels": [[file, class], ...]}, classes as numbers, as
             names or as lists of numbers, with their names, if any, as "label_names"), or else the folders at the root
             as classes; see `datasets.image_labels.find_labels`. "none" takes no labels.
@@ -52,9 +57,9 @@ def from_images(
     pictures.check_background(background)
     listing = list_pictures(source)
     labels = find_labels(listing) if labels == "auto" else Labels(None, None, "--labels=none")
-    found = _check_headers(listing, max_images, resolution, crop, value_range, on_error)
+    found = _check_headers(listing, max_images, resolution, crop, aspect, value_range, on_error)
     decode = functools.partial(
-        _decode, found.side, found.channels, resolution, crop, resize, background, found.value_range
+        _decode, found.side, channels or found.channels, resolution, crop, aspect, resize, background, found.value_range
     )
     return Source(
         num_images=len(listing),
@@ -67,6 +72,7 @@ def from_images(
         notes=(*labels.notes, *found.notes),
         left_out=listing.left_out,
         num_unusable=found.num_unusable,
+        files={"aspect.txt": "{}:{}\n".format(*aspect)} if aspect else {},
     )
 
 
@@ -77,15 +83,15 @@ def read_file(fetched, channels=None, background=None, value_range=None):
     return pictures.read_picture(data, channels, background, value_range)
 
 
-def _decode(side, channels, resolution, crop, filter, background, value_range, fetched):
+def _decode(side, channels, resolution, crop, aspect, filter, background, value_range, fetched):
     """`Source.decode`; the header check has found what side and channels most images have."""
     image = read_file(fetched, channels, background, value_range)
     height, width, _ = image.shape
-    found = _final_side(width, height, resolution, crop)
+    found = _final_side(width, height, resolution, crop, aspect)
     if found != side:
         raise _other_side(found, side)
-    square = pictures.crop_center(image, min(width, height), min(width, height))
-    return square if len(square) == side else pictures.resize(square, side, side, filter)
+    part = pictures.crop_center(image, *pictures.largest_of_aspect(width, height, aspect or (1, 1)))
+    return part if part.shape[:2] == (side, side) else pictures.resize(part, side, side, filter)
 
 
 class _Found(NamedTuple):
@@ -105,7 +111,7 @@ class _Found(NamedTuple):
     num_unusable: int
 
 
-def _check_headers(listing, max_images, resolution, crop, value_range, on_error):
+def _check_headers(listing, max_images, resolution, crop, aspect, value_range, on_error):
     """Returns what all headers say together, as _Found."""
     kinds = collections.Counter()
     firsts, error = {}, None
@@ -115,7 +121,7 @@ def _check_headers(listing, max_images, resolution, crop, value_range, on_error)
         try:
             with open_file(listing.fetch(index)) as file:
                 header = pictures.read_header(file)
-            side = _final_side(header.width, header.height, resolution, crop)
+            side = _final_side(header.width, header.height, resolution, crop, aspect)
             if header.is_deep:
                 deep.add(listing, index)
         except DatasetError as reason:
@@ -178,10 +184,14 @@ class _DeepFiles:
         return [f"files of 16 bits that were scaled from {low}-{high} to 0-255: {self.count:,}"]
 
 
-def _final_side(width, height, resolution, crop):
+def _final_side(width, height, resolution, crop, aspect):
     """Returns the side of the square image that a file becomes; DatasetError if it cannot become one."""
+    if aspect:
+        return _squeezed_side(width, height, resolution, crop, aspect)
     if width != height and crop == "none":
-        raise DatasetError(f"it is {width}x{height}, not square. Use --crop=center to cut out the middle.")
+        found = pictures.find_aspect(f"{width}:{height}")
+        squeezed = ", or --aspect={}:{} to squeeze all to squares".format(*found) if found else ""
+        raise DatasetError(f"it is {width}x{height}, not square. Use --crop=center to cut out the middle{squeezed}.")
     side = min(width, height)
     size = f"{side}x{side}" if width == height else f"{side}x{side} once {width}x{height} is cropped"
     if side < (resolution or 4):
@@ -194,6 +204,21 @@ def _final_side(width, height, resolution, crop):
             f"Use --resolution={1 << side.bit_length() - 1} to reduce it."
         )
     return resolution or side
+
+
+def _squeezed_side(width, height, resolution, crop, aspect):
+    """Returns `resolution`, to which a file is squeezed; DatasetError if it has another aspect, or is too small."""
+    across, down = pictures.largest_of_aspect(width, height, aspect)
+    if crop == "none" and max(width - across, height - down) > 1:  # as far as whole pixels tell
+        raise DatasetError(
+            "it is {}x{}, not of {}:{}. Use --crop=center to cut that out of its middle.".format(width, height, *aspect)
+        )
+    if max(across, down) < resolution:
+        raise DatasetError(
+            f"it is {across}x{down}, whose longer side is smaller than --resolution={resolution}. Choose a smaller "
+            "resolution or remove it."
+        )
+    return resolution
 
 
 def _other_side(side, expected):

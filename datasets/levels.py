@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from datasets.errors import DatasetError
+from datasets.pyramid import CHANNELS
 from datasets.records import (
     FRAME_BYTES,
     HEADER_BYTES,
@@ -121,7 +122,7 @@ def _open_records(path, side):
         # A foreign file's first bytes can be any number.
         record = read_record(file, 0, first_bytes) if first_bytes <= file_bytes else None
         example = parse(record) if record else None
-        if example is None or example[0][:2] != [side, side] or example[0][2] not in (1, 3):
+        if example is None or example[0][:2] != [side, side] or example[0][2] not in CHANNELS:
             raise DatasetError(
                 f"{path} holds no {side}x{side} images in the multi-resolution format (examples with 'shape' and "
                 "'data'), or is damaged at its beginning. Remove it, or create the data set again."

@@ -7,6 +7,7 @@ import re
 import click
 
 from datasets.naming import readable
+from datasets.pictures import MOST_ASPECT, find_aspect
 from datasets.records import is_url
 from dnnlib.cli import UserPath, Whole
 
@@ -39,6 +40,19 @@ def parse_levels(context, parameter, text):
     if not match or not int(match[1]) < int(match[2]) < 2**16:
         raise click.BadParameter(f"it has the form LOW-HIGH, two numbers from 0 to 65535; received {text!r}.")
     return int(match[1]), int(match[2])
+
+
+def parse_aspect(context, parameter, text):
+    """(width, height) of W:H."""
+    if text is None:
+        return None
+    aspect = find_aspect(text)
+    if aspect is None:
+        raise click.BadParameter(
+            f"it has the form W:H, such as 4:3: two different numbers, one at most {MOST_ASPECT} times the other; "
+            f"received {text!r}."
+        )
+    return aspect
 
 
 def check_power_of_two(context, parameter, side):
@@ -75,6 +89,12 @@ PATH = click.argument("path", type=UserPath())
 FILE = UserPath(exists=True, dir_okay=False)
 SIDE = {"type": Whole(4, MOST_SIDE), "callback": check_power_of_two}
 DATASET = click.argument("dataset", type=UserPath(), callback=check_name)
+ASPECT = click.option(
+    "--aspect",
+    metavar="W:H",
+    callback=parse_aspect,
+    help="Squeeze pictures of this aspect, such as 4:3, to squares; what is made of them is stretched again.",
+)
 LEVELS = click.option(
     "--levels",
     "value_range",

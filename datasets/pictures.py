@@ -6,6 +6,7 @@ Worker processes import this file; it needs NumPy and Pillow only.
 import contextlib
 import functools
 import io
+import math
 import re
 import struct
 import warnings
@@ -36,6 +37,8 @@ _DEEP = re.compile(r";16[BLN]")  # in what Pillow calls the pixels of a file
 # 16-bit files whose values span less than half of this hold fewer bits, as a rule.
 _MOST = 65535
 FULL_RANGE = (0, _MOST)
+# How many times as long as wide pictures may be that are squeezed to squares.
+MOST_ASPECT = 8
 _GREY_MODES = ("1", "L", "LA", "La", "I")
 _COLOUR_MODES = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 _FILTERS = {"box": Image.Resampling.BOX, "lanczos": Image.Resampling.LANCZOS}
@@ -83,13 +86,14 @@ def read_picture(file, channels=None, background=None, value_range=None):
 
     Args:
         file: Path of a file, its bytes, or an open binary file.
-        channels: 3 repeats greyscale to RGB; 1 refuses colour; None keeps what the file has.
+        channels: 3 repeats greyscale to RGB; 1 refuses colour; 4 is RGBA, colours multiplied by alpha, opaque where
+            the file has no transparency; None keeps what the file has, which is never RGBA.
         background: Colour ("white", "#808080", ...) to lay under transparent pixels; under greyscale, its grey.
         value_range: (lowest, highest) value that 16-bit files can have. None is (0, 65535), where the file's own values
             do not tell that they have fewer bits.
 
     Returns:
-        uint8 [H, W, C], C of 1 or 3.
+        uint8 [H, W, C], C of 1, 3 or 4.
 
     Raises:
         DatasetError: The file is no picture, is damaged or animated, or cannot be converted, or has 16 bits of whose
@@ -103,6 +107,8 @@ def read_picture(file, channels=None, background=None, value_range=None):
             check_span(*_extremes(picture))
     if channels == 1 and pixels.shape[2] == 3:
         raise DatasetError("it is a colour image, but greyscale is expected. Convert or remove it.")
+    if channels == 4:
+        return _multiplied_by_alpha(pixels, 255 if alpha is None else alpha)
     if alpha is not None and alpha.min() < 255:
         pixels = _lay_under(pixels, alpha, background)
     return np.repeat(pixels, 3, axis=2) if channels == 3 and pixels.shape[2] == 1 else pixels
@@ -163,6 +169,23 @@ def check_background(background):
         ) from None
 
 
+def find_aspect(text):
+    """(width, height), without a common divisor, of W:H; None for other texts, for squares and very long pictures."""
+    match = re.fullmatch(r"([1-9]\d{0,3}):([1-9]\d{0,3})", text)
+    if not match:
+        return None
+    width, height = int(match[1]), int(match[2])
+    divisor = math.gcd(width, height)
+    allowed = 1 < max(width, height) / min(width, height) <= MOST_ASPECT
+    return (width // divisor, height // divisor) if allowed else None
+
+
+def largest_of_aspect(width, height, aspect):
+    """(width, height) of the largest part of a picture that has an aspect, (W, H), rounded."""
+    across, down = aspect
+    return min(width, round(height * across / down)), min(height, round(width * down / across))
+
+
 def crop_center(image, width, height):
     """Returns the centre of an image, uint8 [H, W, C], as [height, width, C]; DatasetError if it is smaller."""
     left, top = (image.shape[1] - width) // 2, (image.shape[0] - height) // 2
@@ -177,13 +200,18 @@ def resize(image, width, height, filter):
     """Returns an image, uint8 [H, W, C], resized to [height, width, C].
 
     Args:
-        image: uint8 [H, W, C], C of 1 or 3.
+        image: uint8 [H, W, C], C of 1, 3 or 4; of 4, the colours are multiplied by alpha, and stay so.
         width: New width.
         height: New height.
         filter: "box" or "lanczos". Reduced by whole factors, "box" is the exact mean of the pixels, half rounded up.
     """
     if filter == "box" and image.shape[1] % width == 0 and image.shape[0] % height == 0:
         return _box_means(image, width, height)
+    if image.shape[2] == 4:
+        # Pillow would multiply RGBA by its alpha once more. Where Lanczos overshoots, colours stay below alpha.
+        bands = [resize(image[:, :, band : band + 1], width, height, filter) for band in range(4)]
+        resized = np.concatenate(bands, axis=2)
+        return np.minimum(resized, resized[:, :, 3:])
     picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
     return np.asarray(picture.resize((width, height), _FILTERS[filter])).reshape(height, width, -1)
 
@@ -301,6 +329,14 @@ def _from_16_bits(picture, value_range):
     alpha = None if transparent is None else np.where(pixels == transparent, 0, 255)
     span = high - low
     return ((2 * 255 * (pixels - low) + span) // (2 * span)).astype(np.uint8)[:, :, None], alpha
+
+
+def _multiplied_by_alpha(pixels, alpha):
+    """Returns RGBA whose colours are multiplied by alpha / 255, rounded, uint8 [H, W, 4]; alpha is [H, W] or 255."""
+    height, width, _ = pixels.shape
+    alpha = np.broadcast_to(alpha, (height, width))[:, :, None].astype(np.int32)
+    colours = (np.broadcast_to(pixels, (height, width, 3)) * alpha + 127) // 255
+    return np.concatenate([colours, alpha], axis=2).astype(np.uint8)
 
 
 def _lay_under(pixels, alpha, background):

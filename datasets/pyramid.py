@@ -12,15 +12,17 @@ from PIL import Image, UnidentifiedImageError
 from datasets.errors import DatasetError
 
 ENCODINGS = ("raw", "png", "jpeg")
+# Of greyscale, RGB, and RGBA whose colours are multiplied by alpha. JPEG files have no alpha.
+CHANNELS = {1: "greyscale", 3: "RGB", 4: "RGBA"}
 # PNG's effort: 1 is several times faster than Pillow's 6 and leaves files a few percent larger (docs/datasets.md).
 _PNG_EFFORT = 1
 
 
 def check_image_shape(shape):
-    """Raises DatasetError unless `shape` is [H, W, C] with H = W a power of two from 4 and C of 1 or 3."""
-    if len(shape) != 3 or shape[2] not in (1, 3):
+    """Raises DatasetError unless `shape` is [H, W, C] with H = W a power of two from 4 and C of `CHANNELS`."""
+    if len(shape) != 3 or shape[2] not in CHANNELS:
         raise DatasetError(
-            f"Images must be [H, W, C] with 1 or 3 channels; received {list(shape)}. Convert them first."
+            f"Images must be [H, W, C] with 1, 3 or 4 channels; received {list(shape)}. Convert them first."
         )
     height, width, _ = shape
     if height != width or height < 4 or height & (height - 1):
@@ -69,7 +71,7 @@ def encode(image, encoding="raw", quality=95):
     """Returns the bytes that a record holds of an image.
 
     Args:
-        image: uint8 [H, W, C], C of 1 or 3.
+        image: uint8 [H, W, C], C of `CHANNELS`.
         encoding: "raw" for the pixels, [C, H, W]; "png"; or "jpeg", with colours at full resolution (4:4:4).
         quality: Quality of a JPEG, 1 to 100.
     """
@@ -88,8 +90,8 @@ def decode(data, encoding):
     """Returns the image, uint8 [H, W, C], of a PNG or JPEG record; DatasetError if it is none."""
     try:
         with Image.open(io.BytesIO(data), formats=[encoding]) as picture:
-            if picture.mode not in ("L", "RGB"):
-                raise DatasetError(f"holds pixels of mode {picture.mode} instead of L or RGB")
+            if picture.mode not in ("L", "RGB", "RGBA"):
+                raise DatasetError(f"holds pixels of mode {picture.mode} instead of L, RGB or RGBA")
             pixels = np.asarray(picture)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
         raise DatasetError(f"holds no readable {encoding} image ({error})") from error

@@ -8,6 +8,7 @@ That is the original's format. What this project adds is optional, and recognise
     <name>-rNN-00001-of-00004.tfrecords    a level in several files; image i is record i // 4 of file i % 4
     <name>-rNN.index                       where the records of PNG or JPEG files begin, int64 .npy, [records + 1]
     <name>-labels.txt                      names of the label columns, one a line
+    <name>-aspect.txt                      W:H of the pictures, where they are squeezed to squares
     <name>-manifest.json                   what was written, with the size and SHA-256 of each file
 """
 
@@ -19,6 +20,7 @@ import tensorflow as tf
 
 from datasets.errors import DatasetError
 from datasets.levels import find_levels, open_level
+from datasets.pictures import find_aspect
 from datasets.reading import read_level
 from datasets.records import load_array
 from datasets.writer import MultiResolutionWriter, shuffled_order
@@ -42,8 +44,9 @@ class MultiResolutionDataset:
         folder: Path or URL, a string.
         resolution: Side of the largest level in use.
         resolutions: The sides of all levels in use, a tuple, ascending.
-        num_channels: 1 or 3.
+        num_channels: 1 for greyscale, 3 for RGB, 4 for RGBA, whose colours are multiplied by alpha.
         num_images: The number of images in use.
+        aspect: (width, height) of the pictures that have been squeezed to squares; None for squares.
         label_size: The number of label columns in use, 0 without labels.
         labels: float32 [num_images, label_size].
         label_names: Names of these columns, a list, or None.
@@ -84,6 +87,7 @@ class MultiResolutionDataset:
         self.label_size = self.labels.shape[1]
         self._kept, self._lock = {}, threading.Lock()
         self.label_names = _load_names(self.file("labels.txt"), self.label_size)
+        self.aspect = _load_aspect(self.file("aspect.txt"))
 
     @property
     def label_columns(self):
@@ -176,6 +180,16 @@ def _load_labels(path, num_images, max_label_size):
         )
     columns = labels.shape[1] if max_label_size == "full" else max_label_size
     return labels[:, :columns].copy()
+
+
+def _load_aspect(path):
+    if not tf.io.gfile.exists(path):
+        return None
+    with tf.io.gfile.GFile(path, "rb") as file:
+        aspect = find_aspect(file.read().decode("utf-8", "replace").strip())
+    if aspect is None:
+        raise DatasetError(f"{path} holds no aspect such as 4:3. Create or copy it again, or remove it.")
+    return aspect
 
 
 def _load_names(path, label_size):

@@ -12,11 +12,11 @@ from tqdm import tqdm
 from datasets.errors import DatasetError
 from datasets.manifest import find_manifests
 from datasets.pool import thread_map
-from datasets.pyramid import encode
+from datasets.pyramid import CHANNELS, encode
 from datasets.summary import is_one_hot
 from datasets.tfrecords import MultiResolutionDataset
 from dnnlib.files import check_new_folder, check_room, describe_size, new_folder
-from dnnlib.image_files import image_grid, read_text, save_image
+from dnnlib.image_files import image_grid, read_text, save_image, straight
 
 _MAX_LABEL_LINES = 20
 _FOLDER_IMAGES = 1000
@@ -27,11 +27,12 @@ _SHEET_WIDTH, _SHEET_HEIGHT, _SHEET_CELL = 1920, 1080, 128
 def describe(folder):
     """Returns what a data set holds, as lines of text; DatasetError if it cannot be opened."""
     dataset = MultiResolutionDataset(folder, max_label_size="full")
-    channels = "greyscale" if dataset.num_channels == 1 else "RGB"
     paths = [os.path.join(folder, name) for name in tf.io.gfile.listdir(folder)]
     total = sum(tf.io.gfile.stat(path).length for path in paths if not tf.io.gfile.isdir(path))
     lines = [
-        f"{dataset.name}: {dataset.num_images:,} images of {dataset.resolution}x{dataset.resolution}, {channels}",
+        f"{dataset.name}: {dataset.num_images:,} images of {dataset.resolution}x{dataset.resolution}, "
+        f"{CHANNELS[dataset.num_channels]}",
+        *(["squeezed from pictures of {}:{}".format(*dataset.aspect)] if dataset.aspect else []),
         *(_describe_level(dataset, side) for side in dataset.resolutions),
         *_describe_labels(dataset),
         f"on disk: {describe_size(total)}, with{'' if find_manifests(folder) else 'out a'} manifest",
@@ -116,7 +117,7 @@ def _listed(labels):
 def _write_png(dataset, folder, names, index):
     path = folder / names[index]
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(encode(dataset.read_images(dataset.resolution, [index])[0], "png"))
+    path.write_bytes(encode(straight(dataset.read_images(dataset.resolution, [index])[0]), "png"))
 
 
 def preview(folder, path, resolution=None, columns=None, rows=None):
@@ -143,5 +144,7 @@ def preview(folder, path, resolution=None, columns=None, rows=None):
     columns = columns or max(1, _SHEET_WIDTH // resolution)
     rows = rows or max(1, _SHEET_HEIGHT // resolution)
     images = dataset.read_images(resolution, range(min(columns * rows, dataset.num_images)))
-    save_image(path, image_grid(images, min(columns, len(images))), {"contact sheet": os.path.abspath(folder)})
+    save_image(
+        path, image_grid(straight(images), min(columns, len(images))), {"contact sheet": os.path.abspath(folder)}
+    )
     return len(images)

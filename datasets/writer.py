@@ -77,7 +77,7 @@ class MultiResolutionWriter:
         """Appends an image to every level.
 
         Args:
-            image: uint8 [H, W, C]: square, the side a power of two from 4, 1 or 3 channels, all images alike.
+            image: uint8 [H, W, C]: square, the side a power of two from 4, 1, 3 or 4 channels, all images alike.
 
         Raises:
             DatasetError: The image is none of this, or unlike the first.

@@ -41,12 +41,24 @@ def to_uint8_rounded(images, drange=(-1, 1)):
     return np.clip(np.rint(np.asarray(images) * scale - low * scale), 0, 255).astype(np.uint8)
 
 
+def straight(images):
+    """RGBA with colours as PNG files hold them, uint8 [..., 4], of one whose colours are multiplied by alpha.
+
+    Transparent pixels are black. Images of other channels are returned as they are.
+    """
+    if images.shape[-1] != 4:
+        return images
+    alpha = images[..., 3:].astype(np.int32)
+    colours = (255 * images[..., :3].astype(np.int32) + alpha // 2) // np.maximum(alpha, 1)
+    return np.concatenate([np.minimum(colours, 255) * (alpha > 0), alpha], axis=-1).astype(np.uint8)
+
+
 def save_image(path, image, text=None):
     """Writes a PNG file whole or not at all: whoever looks for `path` never finds half an image.
 
     Args:
         path: File name; the folder must exist.
-        image: uint8, [H, W, 3], [H, W, 1] or [H, W].
+        image: uint8, [H, W, 3], [H, W, 1], [H, W] or, for RGBA as `straight` returns it, [H, W, 4].
         text: {keyword: value} for the file's text chunks, which `read_text` and other programs show.
     """
     image = np.asarray(image)
@@ -54,8 +66,8 @@ def save_image(path, image, text=None):
         raise ValueError(f"Images to be saved must be uint8; received {image.dtype}. Use to_uint8_rounded.")
     if image.ndim == 3 and image.shape[-1] == 1:
         image = image[:, :, 0]
-    if image.ndim != 2 and not (image.ndim == 3 and image.shape[-1] == 3):
-        raise ValueError(f"An image must be [H, W], [H, W, 1] or [H, W, 3]; received shape {image.shape}.")
+    if image.ndim != 2 and not (image.ndim == 3 and image.shape[-1] in (3, 4)):
+        raise ValueError(f"An image must be [H, W] or [H, W, 1, 3 or 4]; received shape {image.shape}.")
     chunks = PngInfo()
     for keyword, value in (text or {}).items():
         chunks.add_itxt(keyword, str(value))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
+from PIL import ImageColor
 
 from dnnlib.files import atomic_file
 
@@ -24,6 +25,8 @@ _MP4 = [
 # A palette a frame, so that the first frame can be written before the last one is known; repeated for ever.
 _PALETTE = "split[a][b];[a]palettegen=stats_mode=single:reserve_transparent=0[p];[b][p]paletteuse=new=1"
 _GIF = ["-loop", "0"]
+# What FFmpeg calls frames of so many channels; those of four are laid over a background first.
+_PIXELS = {1: "gray", 3: "rgb24", 4: "rgb24"}
 
 
 def check_video(path, fps):
@@ -37,17 +40,28 @@ def check_video(path, fps):
         )
 
 
-def save_video(path, frames, fps, scale=None):
+def check_colour(background):
+    """Raises ValueError for a colour that Pillow does not know."""
+    try:
+        ImageColor.getrgb(background)
+    except ValueError:
+        raise ValueError(
+            f"--background={background} is no colour. Use a name or a number, as white, black or #808080."
+        ) from None
+
+
+def save_video(path, frames, fps, scale=None, background="white"):
     """Writes a video whole or not at all; memory does not grow with the number of frames.
 
     Args:
         path: File name, its folder must exist: .mp4 for H.264, which all browsers play, or .gif, which has 256 colours
             a frame and repeats for ever.
-        frames: Iterable of at least one uint8 [H, W, 3] or [H, W, 1], all of one shape; for .mp4, H and W times `scale`
-            must be even.
+        frames: Iterable of at least one uint8 [H, W, C], C of 1, 3 or, for RGBA, 4, all of one shape; for .mp4, H and W
+            times `scale` must be even.
         fps: Frames a second.
         scale: Whole number by which frames are enlarged, each pixel to a square; None: so that both sides have at least
             256 pixels.
+        background: What is seen through RGBA, a colour by name or number (white, #808080): videos have no alpha.
 
     Raises:
         ValueError: See `check_video`; or the frames are too large.
@@ -70,10 +84,20 @@ def save_video(path, frames, fps, scale=None):
         ".mp4": (f"{enlarge}:{colours}", _MP4),
         ".gif": (f"{enlarge},{_PALETTE}", _GIF),
     }[path.suffix]
-    source = ["-f", "rawvideo", "-pix_fmt", "gray" if channels == 1 else "rgb24", "-s", f"{width}x{height}"]
+    source = ["-f", "rawvideo", "-pix_fmt", _PIXELS[channels], "-s", f"{width}x{height}"]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", *source, "-r", str(fps), "-i", "-"]
+    all_frames = itertools.chain([first], frames)
+    if channels == 4:
+        colour = np.array(ImageColor.getcolor(background, "RGB"), np.int32)
+        all_frames = (lay_over(frame, colour) for frame in all_frames)
     with atomic_file(path) as temporary:
-        _feed([*command, "-vf", filters, *options, f"file:{temporary}"], itertools.chain([first], frames), path)
+        _feed([*command, "-vf", filters, *options, f"file:{temporary}"], all_frames, path)
+
+
+def lay_over(image, colour):
+    """An image, uint8 [H, W, 4], over a colour, integers [3]; uint8 [H, W, 3], rounded."""
+    alpha = image[:, :, 3:].astype(np.int32)
+    return ((image[:, :, :3] * alpha + colour * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def _feed(command, frames, path):

@@ -67,12 +67,23 @@ class Metric:
         return options.num_samples or self.usual
 
     def check(self, session):
-        """ValueError if there are not as many real images as the metric takes."""
+        """ValueError if there are not as many real images as the metric takes, or images that it cannot look at."""
+        self.check_channels(session.generator.num_channels)
         if self.reals:
             self.check_reals(session.need_dataset(), session.options)
 
+    def check_channels(self, channels):
+        """ValueError for images that are transparent, where the metric's network sees grey or RGB."""
+        if channels not in (1, 3) and self.network in (networks.inception, networks.lpips):
+            seen_by = "Inception" if self.network is networks.inception else "LPIPS"
+            raise ValueError(
+                f"{seen_by}, which looks at the images of this metric, sees grey or RGB, and these have {channels} "
+                "channels, with transparency; choose a metric of the data set's own classifiers."
+            )
+
     def check_reals(self, dataset, options):
-        """ValueError if a data set has not as many images as the metric compares with."""
+        """ValueError if a data set has not as many images as the metric compares with, or others than it looks at."""
+        self.check_channels(dataset.num_channels)
         if self.reals and (count := self.usual_count(options)):
             check_count(dataset, options.mirror, count)
 

@@ -113,7 +113,7 @@ def steps_of(multipliers, channels):
     if colors and channels not in (1, 3):
         raise ValueError(
             f"The transform {colors[0]} is for images of 1 or 3 channels, and these have {channels}; choose a pipeline "
-            "without colours, such as bg."
+            "without colours, such as --set ada.pipeline=bg."
         )
     return tuple(
         step

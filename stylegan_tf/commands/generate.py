@@ -8,7 +8,7 @@ from click.core import ParameterSource
 import dnnlib.quiet_tensorflow  # noqa: F401
 from dnnlib.cli import SEED, Finite, Group, Numbers, Seeds, UserPath, Whole, one_line_errors, options
 from dnnlib.files import check_new_file
-from dnnlib.videos import MOST_FPS, check_video
+from dnnlib.videos import MOST_FPS, check_colour, check_video
 from stylegan_tf.commands.editing import make_blend, make_edits
 from stylegan_tf.commands.picture_options import (
     check_source,
@@ -270,11 +270,12 @@ def make_contributions(seeds, outdir, noise, label, **given):
 @click.option(
     "--scale", type=Whole(1, 8192), help="Enlarge pixels to squares.  [default: so that sides have 256 pixels]"
 )
+@click.option("--background", help="Colour behind transparent images, such as white or #808080.  [default: white]")
 @click.option("--format", "suffix", type=click.Choice(["mp4", "gif"]), default="mp4", help="H.264, or GIF.")
 @options(psi_option, cutoff_option, noise_option, class_option, outdir_option)
 @one_line_errors
 def make_interpolation(
-    seeds, space, loop, seconds, fps, grid, scale, suffix, outdir, psi, cutoff, noise, label, **given
+    seeds, space, loop, seconds, fps, grid, scale, background, suffix, outdir, psi, cutoff, noise, label, **given
 ):
     """Make a video that goes from seed to seed.
 
@@ -283,9 +284,13 @@ def make_interpolation(
     path = outdir / f"interpolation.{suffix}"
     check_video(path, fps)
     check_new_file(path)
+    check_colour(background or "white")
     sampler, look = open_sampler(**given)
+    if background and sampler.num_channels != 4:
+        raise ValueError("--background has no effect on a network whose images are not transparent; leave it out.")
     look = make_look(sampler, look, psi, cutoff=cutoff, noise=noise, label=label)
-    Interpolation(sampler, look, seeds, round(seconds * fps), space=space, loop=loop, grid=grid).save(path, fps, scale)
+    video = Interpolation(sampler, look, seeds, round(seconds * fps), space=space, loop=loop, grid=grid)
+    video.save(path, fps, scale, background or "white")
     click.echo(path)
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from tqdm import tqdm
 
 from dnnlib.files import atomic_file, atomic_folder
-from dnnlib.image_files import save_image, to_uint8_rounded
+from dnnlib.image_files import save_image, straight, to_uint8_rounded
 from dnnlib.videos import save_video
 from stylegan_tf.editing.distances import MAX_SIZE
-from stylegan_tf.images import reduce
+from stylegan_tf.images import reduce, unsqueeze
 from stylegan_tf.pictures.gallery import is_there
 
 # Of a picture's folder.
@@ -169,20 +169,28 @@ def project(projection, targets, names, outdir, facts):
         except KeyboardInterrupt:
             save()
             raise
+    aspect = projection.generator.aspect
     images = to_uint8_rounded(projection.images())
     distances = projection.distances()
     small = _small(targets)
     for i, name in enumerate(names):
         with atomic_folder(outdir / name) as folder:
-            save_image(folder / TARGET, targets[i])
-            save_image(folder / PROJECTED, images[i])
+            save_image(folder / TARGET, _picture(targets[i], aspect))
+            save_image(folder / PROJECTED, _picture(images[i], aspect))
             noise = [image[i : i + 1] for image in projection.noise]
             one = {**facts, "pictures": facts["pictures"][i], "final distance": float(distances[i])}
             write_result(folder / RESULT, projection.dlatents[i : i + 1], noise, one)
-            way = [np.concatenate([small[i], frame[i]], axis=1) for frame in [*frames, _frame(projection)]]
+            target = _picture(small[i], aspect)
+            shown = [_picture(frame[i], aspect) for frame in [*frames, _frame(projection)]]
+            way = [np.concatenate([target, picture], axis=1) for picture in shown]
             save_video(folder / WAY, way, _FPS)
     path.unlink(missing_ok=True)
     return distances
+
+
+def _picture(image, aspect):
+    """What a square image, uint8 [R, R, C], stands for, as it is saved."""
+    return np.asarray(unsqueeze(straight(image), len(image), aspect))
 
 
 def _restore(path, projection, known):
@@ -269,5 +277,5 @@ def write_projected_images(sampler, look, projected, outdir, own_noise):
         w = sampler.truncate(projected.w[left], look.psi, look.cutoff)
         noise = [image[left] for image in projected.noise] if own_noise else look.noise
         for number, image in zip(left, sampler.synthesis(w, noise, left), strict=True):
-            save_image(paths[number], image, texts[number])
+            save_image(paths[number], sampler.pictures(image), texts[number])
     return len(left)

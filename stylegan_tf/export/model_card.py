@@ -18,7 +18,8 @@ _MEANINGS = {
     "seeds": "NumPy seed of z: numpy.random.RandomState(seed).randn(latent_size)",
     "classes": "number of the class, whose label is one-hot",
     "names": "name of a class, or its number where no name is one",
-    "images": "pixels, 0 to 255, rounded to nearest; height, width, channels",
+    "images": "pixels, 0 to 255, rounded to nearest; height, width, channels; of 4 channels, RGBA as in PNG files, not "
+    "multiplied by alpha",
     "png_bytes": "PNG file",
 }
 
@@ -80,6 +81,7 @@ def architecture(generator):
         "class": type(generator).__name__,
         "arguments": generator.arguments,
         "parameters": sum(math.prod(variable.shape) for variable in generator.trainable_variables),
+        "aspect": generator.aspect and "{}:{}".format(*generator.aspect),
         "grown_to": {"resolution": resolution, "fade": fade},
         "usual_psi": generator.usual_psi,
         "classes": [name for name, _ in columns_of(generator)],

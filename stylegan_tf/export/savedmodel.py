@@ -10,7 +10,7 @@ from dnnlib.files import check_new_folder, new_folder
 from stylegan_tf.export.model_card import model_card
 from stylegan_tf.export.seeds import latents_from_seeds
 from stylegan_tf.export.warmup import warmup_inputs, write_warmup
-from stylegan_tf.images import to_uint8_rounded
+from stylegan_tf.images import to_uint8_rounded, unsqueeze
 from stylegan_tf.pictures.sampler import columns_by_text, columns_of, random_noise
 
 # The noise seed that stands for the stored noise images, and the first number that is no seed.
@@ -107,7 +107,7 @@ def make_signatures(generator, max_batch, truncation_cutoff):
             "There would be pixels that are not finite numbers: the network is broken, or inputs are too large.",
         )
         with tf.control_dependencies([finite]):
-            return to_uint8_rounded(pixels)
+            return unsqueeze(to_uint8_rounded(pixels), generator.resolution, generator.aspect)
 
     def from_latents(truncation_psi, noise_seed, **inputs):
         w = generator.truncate(styles(**inputs), truncation_psi[:, tf.newaxis], truncation_cutoff)

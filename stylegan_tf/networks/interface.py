@@ -7,6 +7,9 @@ from keras import ops
 
 from stylegan_tf.networks.network import Network
 
+# What a generator's file says of the data that it was trained on, besides the constructor's keywords.
+FROM_DATA = ("label_columns", "aspect")
+
 
 class BaseGenerator(Network):
     """z -> w -> image: what every generator can do, and what it says of itself.
@@ -22,6 +25,7 @@ class BaseGenerator(Network):
         figures: Name of the set in `pictures.paper_figures` that shows what its paper shows; None for that of its data.
         label_columns: ((name, images), ...) of the columns of its labels: what they are called, and in how many images
             of the data set that it was trained on they are not 0. None where that is not known.
+        aspect: (width, height) of the pictures that have been squeezed to its square images; None for squares.
     """
 
     grows = False
@@ -29,6 +33,7 @@ class BaseGenerator(Network):
     usual_psi, usual_cutoff = 0.7, 8
     figures = None
     label_columns = None
+    aspect = None
 
     def build(self, z_shape):
         # Running average of w over training, the centre of the truncation trick; the trainer updates it.
@@ -37,14 +42,16 @@ class BaseGenerator(Network):
         )
 
     def get_config(self):
-        columns = {} if self.label_columns is None else {"label_columns": self.label_columns}
-        return super().get_config() | columns
+        known = {name: getattr(self, name) for name in FROM_DATA if getattr(self, name) is not None}
+        return super().get_config() | known
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        network = cls(**{keyword: value for keyword, value in config.items() if keyword != "label_columns"})
+        network = cls(**{keyword: value for keyword, value in config.items() if keyword not in FROM_DATA})
         if config.get("label_columns") is not None:
             network.label_columns = tuple((name, images) for name, images in config["label_columns"])
+        if config.get("aspect") is not None:
+            network.aspect = tuple(config["aspect"])
         return network
 
     @property

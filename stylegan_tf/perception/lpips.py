@@ -82,6 +82,8 @@ class LPIPS(keras.layers.Layer):
         _, height, width, channels = images.shape
         if min(height, width) < MIN_SIZE:
             raise ValueError(f"LPIPS needs images of at least {MIN_SIZE}x{MIN_SIZE}; received {height}x{width}.")
+        if channels not in (1, 3):
+            raise ValueError(f"LPIPS sees images of 1 or 3 channels; received {channels}.")
         if channels == 1:
             images = ops.repeat(images, 3, axis=-1)
         x = (images / 127.5 - 1.0 - ops.array(SHIFT)) / ops.array(SCALE)

@@ -129,7 +129,9 @@ def noise_detail(sampler, look, seeds, crop=None):
         details = image_grid([close_up(other, crop, side // 2) for other in others], 2)
         deviation = noise_deviation(noise_draws(sampler, w))
         grey = np.rint(np.minimum(deviation * GAIN, 255)).astype(np.uint8)
-        pictures += [image, close_up(image, crop, side), details, np.repeat(grey[:, :, None], image.shape[-1], axis=2)]
+        deviations = np.repeat(grey[:, :, None], image.shape[-1], axis=2)
+        deviations[:, :, 3:] = 255  # of RGBA
+        pictures += [image, close_up(image, crop, side), details, deviations]
     return image_grid(pictures, 4)
 
 

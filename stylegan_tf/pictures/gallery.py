@@ -117,7 +117,7 @@ def write_images(sampler, look, seeds, outdir):
                 task.result()
             saving = [
                 pool.submit(save_image, outdir / file_name(seed), image, look.text(sampler, seed))
-                for seed, image in zip(batch, images, strict=True)
+                for seed, image in zip(batch, sampler.pictures(images), strict=True)
             ]
             progress.update(len(batch))
         for task in saving:
@@ -162,18 +162,20 @@ def check_ours(path, mark):
 
 
 def write_grid(path, files, resolution, text):
-    """Writes the images of files of R x R pixels in one, as they are or, if they are many, reduced; with `text`."""
+    """Writes the images of files, of at most R x R, in one, as they are or, if they are many, reduced; with `text`."""
     columns = math.ceil(math.sqrt(len(files)))
     shrink = 1
     while columns * (resolution // shrink) > _GRID and shrink < resolution:
         shrink *= 2
-    side, rows = resolution // shrink, math.ceil(len(files) / columns)
+    rows = math.ceil(len(files) / columns)
     grid = None
     for i, file in enumerate(files):
         with Image.open(file) as image:
+            image = image.reduce(shrink)
+            width, height = image.size
             if grid is None:
-                grid = Image.new(image.mode, (columns * side, rows * side))
-            grid.paste(image.reduce(shrink), (i % columns * side, i // columns * side))
+                grid = Image.new(image.mode, (columns * width, rows * height))
+            grid.paste(image, (i % columns * width, i // columns * height))
     save_image(path, np.asarray(grid), text)
 
 
@@ -192,7 +194,7 @@ def write_page(path, look, seeds):
 <style>
 body {{ font-family: sans-serif; margin: 1em }}
 figure {{ display: inline-block; margin: 2px; text-align: center }}
-img {{ width: 128px; height: 128px; image-rendering: auto }}
+img {{ width: 128px; height: 128px; object-fit: contain; image-rendering: auto }}
 </style>
 <h1>{title}</h1>
 {figures}

@@ -51,7 +51,7 @@ class Figure(NamedTuple):
         if not is_there(path, text):
             picture = self.function(sampler, look, **self.arguments)
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_image(path, picture, text)
+            save_image(path, sampler.pictures(picture), text)
 
 
 def _written(value):

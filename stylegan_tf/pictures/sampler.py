@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from stylegan_tf.files.identity import network_hash
-from stylegan_tf.images import to_uint8_rounded
+from stylegan_tf.images import to_uint8_rounded, unsqueeze
 from stylegan_tf.runtime.replicas import distributed, strategy_of
 
 NOISES = ("fixed", "random", "off", "fine", "coarse")
@@ -86,6 +86,7 @@ class Sampler:
 
     Attributes:
         resolution, num_channels: Side and colour channels of the images.
+        aspect: Of the pictures that the images stand for, see `images.unsqueeze`; None for squares.
         num_layers: Number of layers that take a style.
         usual_psi, truncated_layers: Truncation where nobody says otherwise, the network's; none without styles.
         latent_size, label_size: Lengths of z and of a label.
@@ -97,6 +98,7 @@ class Sampler:
     def __init__(self, generator, minibatch=None):
         self.generator = generator
         self.resolution, self.num_channels = generator.resolution, generator.num_channels
+        self.aspect = generator.aspect
         self.num_layers = generator.num_layers
         # Networks without styles have no average worth going to.
         self.usual_psi = generator.usual_psi if generator.has_styles else 1.0
@@ -186,6 +188,10 @@ class Sampler:
             ValueError: The network is broken.
         """
         return self._of_styles(self._synthesis, w, noise, noise_seeds)
+
+    def pictures(self, images):
+        """Images, uint8 [..., H, W, C], or what is laid out of them, with the aspect of the data; see `unsqueeze`."""
+        return np.asarray(unsqueeze(images, self.resolution, self.aspect))
 
     def moments(self, w, noise="fixed", noise_seeds=None):
         """Mean and variance, over pixels and channels, of what each resolution adds to the images of styles.

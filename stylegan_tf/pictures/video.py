@@ -16,8 +16,9 @@ _MOST_STEPS = 1_000_000
 class Interpolation:
     """The frames of a video from seed to seed, an iterable with a length. It makes them a minibatch at a time.
 
-    A frame is uint8 [rows * R, columns * R, C]. The first one shows the first seed; each `steps` frames later it is the
-    next one's turn. A loop ends one frame before it comes back to the first seed, other videos with the last seed.
+    A frame is uint8 [rows * R, columns * R, C], or shorter on one side for data of another aspect. The first one shows
+    the first seed; each `steps` frames later it is the next one's turn. A loop ends one frame before it comes back to
+    the first seed, other videos with the last seed.
 
     Args:
         sampler: Sampler.
@@ -65,12 +66,12 @@ class Interpolation:
             images = np.arange(start * self.cells, (numbers[-1] + 1) * self.cells)
             pictures = self.sampler.synthesis(self.styles(numbers), self.look.noise, images)
             for cells in np.split(pictures, len(numbers)):
-                yield image_grid(cells, self.columns)
+                yield self.sampler.pictures(image_grid(cells, self.columns))
 
-    def save(self, path, fps, scale=None):
+    def save(self, path, fps, scale=None, background="white"):
         """Writes the video, in a folder that is created if need be; see `save_video`."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_video(path, tqdm(self, unit="frame", disable=None), fps, scale)
+        save_video(path, tqdm(self, unit="frame", disable=None), fps, scale, background)
 
     def styles(self, numbers):
         """Styles of the images of frames, truncated, float32 [N * cells, num_layers, dlatent_size].

@@ -185,7 +185,8 @@ RESOLUTIONS = {
     "avatars": 64,
 }
 
-# Any other: the paper's settings, but not every image may be mirrored: text, digits and maps may not.
+# Any other: the paper's settings, but for those of `own_data.py`, which depend on the data; and not every image may be
+# mirrored: text, digits and maps may not.
 OTHER_DATASET = {"mirror": False}
 
 # Ours: StyleGAN2's networks for digits and avatars are as small as StyleGAN's; F's are twice as wide, as the paper's.

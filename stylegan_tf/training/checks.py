@@ -6,7 +6,7 @@ import math
 import tensorflow as tf
 
 from datasets.errors import DatasetError
-from stylegan_tf.augment.pipelines import SMALLEST_FILTERED, multipliers_of, steps_of
+from stylegan_tf.augment.pipelines import SMALLEST_FILTERED, multipliers_of, parse_policy, steps_of
 from stylegan_tf.networks.families import FAMILIES
 from stylegan_tf.networks.network import keywords_of
 from stylegan_tf.recipes.presets import full_resolution, is_known
@@ -147,6 +147,11 @@ def check_minibatches(config, group_size):
 
 def check_augmentation(config, channels=None):
     """ValueError for an augmentation that cannot be: as far as is known without the data, if `channels` is None."""
+    if config.augment == "diffaugment" and "color" in parse_policy(config.diffaugment) and channels not in (None, 1, 3):
+        raise ValueError(
+            f"DiffAugment's color is for images of 1 or 3 channels, and these have {channels}; leave it out, with "
+            "--set diffaugment=translation,cutout."
+        )
     if not config.augment.startswith("ada"):
         return
     multipliers = multipliers_of(config.ada.pipeline)

@@ -89,7 +89,7 @@ class RunOutput:
         self.reporter.line(f"It will write {self.disk}.")
         if self.disk.total_bytes > (free := free_bytes(self.run_dir)):
             self.reporter.line(f"The disk has {size(free)} left, which is not enough for all of that.")
-        self.reporter.grid("reals", self.grid.reals(), self.grid.columns, 0)
+        self.reporter.grid("reals", self.grid.reals(), self.grid.columns, 0, self.data.aspect)
         self.save_picture(self.config.phase(0), progress)
 
     def report(self, phase, progress, values, timing, times, scales):
@@ -133,7 +133,8 @@ class RunOutput:
     def save_picture(self, phase, progress):
         """Saves the fixed latents' images of Gs at the current resolution, enlarged to the full one."""
         images = self.grid.fakes(self.models.Gs, phase.resolution, phase.fade)
-        self.reporter.grid(f"fakes{progress.images_seen // 1000:06d}", images, self.grid.columns, progress.images_seen)
+        name = f"fakes{progress.images_seen // 1000:06d}"
+        self.reporter.grid(name, images, self.grid.columns, progress.images_seen, self.data.aspect)
 
     def save_checkpoint(self, progress, variables):
         """Writes a checkpoint, and removes old ones; returns its path."""

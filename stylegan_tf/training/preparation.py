@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from datasets.opening import is_created, open_dataset
 from stylegan_tf.networks.families import FAMILIES
+from stylegan_tf.recipes.own_data import apply_guesses
+from stylegan_tf.recipes.presets import is_known
 from stylegan_tf.runtime.agreement import agree
 from stylegan_tf.training.checks import check_labels, check_levels, network_errors
 from stylegan_tf.training.models import Models
@@ -31,11 +33,30 @@ def open_data(config, strategy, hosts):
     return data
 
 
+def suit_own_data(config, given):
+    """Chooses what the user of a data set without a recipe has left open, where the data set is there.
+
+    Args:
+        config: TrainingConfig of a new run.
+        given: Names of the settings that the user gave.
+
+    Returns:
+        (TrainingConfig, lines that tell what was chosen and why).
+
+    Raises:
+        DatasetError: The data set cannot be used.
+    """
+    if is_known(config.dataset) or not is_created(config.dataset, config.data_dir):
+        return config, []
+    data = open_dataset(config.dataset, config.data_dir, config.resolution, config.max_label_size, config.max_images)
+    return apply_guesses(config, data.resolution, given)
+
+
 def check_existing_data(config):
     """The data set of a new run if it is there already, else None; errors are those of a run that cannot use it."""
     if not is_created(config.dataset, config.data_dir):
         return None
-    data = open_dataset(config.dataset, config.data_dir, config.resolution, config.max_label_size)
+    data = open_dataset(config.dataset, config.data_dir, config.resolution, config.max_label_size, config.max_images)
     check_labels(config, data)
     check_levels(replace(config, resolution=data.resolution), data)
     return data
@@ -57,4 +78,5 @@ def build_models(config, strategy, data):
     with network_errors(config), strategy.scope():
         models = Models(config, data.num_channels, data.label_size)
     models.G.label_columns = models.Gs.label_columns = data.label_columns
+    models.G.aspect = models.Gs.aspect = data.aspect
     return models

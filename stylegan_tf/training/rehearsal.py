@@ -9,6 +9,7 @@ from stylegan_tf.training.checks import (
     check_generator,
     check_metric_ticks,
     check_minibatches,
+    suggest_augmentation,
 )
 from stylegan_tf.training.effects import check_profile
 from stylegan_tf.training.initialize import freeze_layers, plan_transfers
@@ -51,4 +52,6 @@ def rehearse(config, data=None, profile=None, resumed=False):
             _, lines = plan_transfers(G, D, G, config.init_from)
             # How much fits depends on the images' channels and labels.
             remarks += lines if data else lines[:1]
+        if data:
+            remarks += suggest_augmentation(config, data.num_images)
     return remarks

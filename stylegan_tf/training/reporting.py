@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from dnnlib.image_files import image_grid, save_image, to_uint8_rounded
+from dnnlib.image_files import image_grid, save_image, straight, to_uint8_rounded
+from stylegan_tf.images import unsqueeze
 
 
 class Reporter:
@@ -71,9 +72,10 @@ class Reporter:
         if self.tracker:
             self.tracker.scalars(values, images_seen)
 
-    def grid(self, name, images, columns, images_seen):
-        """Saves images, float [N, R, R, C] in [-1, 1], as NAME.png and in TensorBoard."""
-        grid = to_uint8_rounded(image_grid(np.asarray(images), columns))
+    def grid(self, name, images, columns, images_seen, aspect=None):
+        """Saves images, float [N, R, R, C] in [-1, 1], as NAME.png and in TensorBoard, with the aspect of the data."""
+        grid = straight(to_uint8_rounded(image_grid(np.asarray(images), columns)))
+        grid = np.asarray(unsqueeze(grid, images.shape[1], aspect))
         path = self.run_dir / f"{name}.png"
         save_image(path, grid)
         tag = "".join(c for c in name if c.isalpha())

@@ -53,12 +53,13 @@ class Trainer:
         metrics: {name: function(generator, dataset) -> {result: float}}, from which `config.metrics` chooses.
         profile: (first step, number of steps) to profile for TensorBoard, counted from the start of this process.
         wandb: Project of Weights & Biases that gets the numbers and pictures as well, or None.
+        remarks: Lines that the run begins with, besides its own.
 
     Raises:
         ValueError, OSError: Something that the user can mend, in one sentence; nothing has been written then.
     """
 
-    def __init__(self, config, run_dir=None, metrics=None, profile=None, wandb=None):
+    def __init__(self, config, run_dir=None, metrics=None, profile=None, wandb=None, remarks=()):
         metrics = metrics or {}
         check_backend()
         check_settings(config, metrics)
@@ -76,6 +77,7 @@ class Trainer:
             check_generator(config, self.models.G)
             check_augmentation(config, self.data.num_channels)
             self.remarks = [
+                *remarks,
                 *check_minibatches(config, self.models.D.mbstd_group_size),
                 *check_metric_ticks(config),
                 *filter(None, [remark_on_precision(config.precision, config.num_gpus)]),

@@ -139,10 +139,10 @@ def test_steps_before_a_run():
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Options that name a data set of colour images of 8x8."""
+    """Options that name a data set of colour images of 8x8, which has a recipe: nothing is chosen for it."""
     folder = tmp_path_factory.mktemp("rehearsal")
-    create_dataset(folder)
-    return "--dataset=tiny", f"--data-dir={folder}", "--num-gpus=0", "--minibatch=8", "--dry-run"
+    create_dataset(folder, name="ffhq8")
+    return "--dataset=ffhq8", f"--data-dir={folder}", "--num-gpus=0", "--minibatch=8", "--dry-run"
 
 
 @pytest.mark.parametrize(
