@@ -3,6 +3,7 @@
 import gc
 import pathlib
 import random
+import sys
 
 import hypothesis
 import numpy as np
@@ -57,14 +58,17 @@ def pytest_runtest_setup(item):
     np.random.seed(seed)
 
 
-@pytest.fixture(scope="module")
-def graphs_as_traced():
-    """Graphs of the module's tests run as they were traced: to optimize one takes longer than to run it once or twice.
+@pytest.fixture(scope="module", autouse=True)
+def graphs_as_traced(request):
+    """Graphs of a module's tests run as they were traced: to optimize one takes longer than to run it once or twice.
 
-    For tests of what is computed. Those of whole runs and of exports optimize graphs, as users do.
+    Not in the modules that are marked `optimized`: those of what users run most, above all exported graphs.
     """
-    import tensorflow as tf  # noqa: PLC0415 - not all tests need it
-
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    tensorflow = sys.modules.get("tensorflow")  # not all tests need it
+    if tensorflow is None:
+        yield
+        return
+    as_traced = request.node.get_closest_marker("optimized") is None
+    tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": as_traced})
     yield
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+    tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})

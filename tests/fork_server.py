@@ -18,6 +18,7 @@ import warnings
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 import numpy as np
+import tensorflow as tf
 
 import dataset_tool  # noqa: F401
 import run_classifiers  # noqa: F401
@@ -69,6 +70,7 @@ def begin(request):
     os.chdir(request["cwd"])
     # Python's own generator is seeded anew in each fork, that of NumPy is not.
     np.random.seed()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not request["optimized"]})
     if request["warnings"]:
         warnings.simplefilter("error")
         # As tests/conftest.py.

@@ -40,13 +40,15 @@ def start_python(*arguments, cwd=ROOT, **environment):
     )
 
 
-def start(*arguments, cwd=ROOT, **environment):
+def start(*arguments, cwd=ROOT, optimized=False, **environment):
     """As start_python, but forked from the server.
 
     Args:
         *arguments: Those of Python: "-W", "error" first, if warnings are to be errors; then either the path of a script
             or "-c" and a program; then the script's own.
         cwd: Its working directory; the path of a script is relative to it.
+        optimized: Whether TensorFlow optimizes graphs, as it does for users, which takes longer than to run them as
+            they were traced a few times.
         **environment: What is not read when TensorFlow is imported.
 
     Returns:
@@ -56,6 +58,7 @@ def start(*arguments, cwd=ROOT, **environment):
     warnings = arguments[:2] == ["-W", "error"]
     request = {
         "warnings": warnings,
+        "optimized": optimized,
         "arguments": arguments[2:] if warnings else arguments,
         "cwd": str(cwd),
         "environment": os.environ | ENVIRONMENT | environment,

@@ -22,6 +22,8 @@ from stylegan_tf.export.savedmodel import export_savedmodel
 from stylegan_tf.networks import ProGANGenerator
 from stylegan_tf.pictures.sampler import Sampler, latents
 
+pytestmark = pytest.mark.optimized
+
 # Of the four layers of the tiny networks, truncation leaves one alone.
 MAX_BATCH, CUTOFF = 6, 3
 FACTS = {"source": "results/00000-tiny-f-cpu", "kimg": 2.345}

@@ -14,6 +14,8 @@ from stylegan_tf.export.formats import export_keras, export_onnx, export_weights
 from stylegan_tf.files.official import load_variables
 from stylegan_tf.networks import ProGANGenerator
 
+pytestmark = pytest.mark.optimized
+
 FACTS = {"source": "results/00000-tiny", "licence": "of the data set", "kimg": 12.5, "dataset": None}
 CUTOFF = 3
 

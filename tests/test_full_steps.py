@@ -14,8 +14,6 @@ from stylegan_tf.training.models import Models
 from stylegan_tf.training.parts import parts_of
 from stylegan_tf.training.steps import TrainingStep, order_of_rounds, statistics_of, tick_values
 
-pytestmark = pytest.mark.usefixtures("graphs_as_traced")
-
 RESOLUTION, BATCH, RATE = 8, 8, 0.1
 CONFIG = TrainingConfig(
     resolution=RESOLUTION,

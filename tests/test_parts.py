@@ -12,8 +12,6 @@ from stylegan_tf.training.models import Models
 from stylegan_tf.training.parts import AVERAGE, due_parts, parts_of, times_due, updates_of, updates_per_step
 from stylegan_tf.training.steps import TrainingStep, statistics_of, tick_values
 
-pytestmark = pytest.mark.usefixtures("graphs_as_traced")
-
 NETWORK = {"fmap_base": 32, "fmap_max": 4}
 LAZY = LossConfig(r1_gamma=10.0, r1_interval=3, path_length_weight=2.0, path_length_interval=2)
 CONFIG = TrainingConfig(

@@ -44,9 +44,9 @@ def arguments(folder, *more, settings=()):
     ]
 
 
-def start(arguments, **environment):
-    """Starts the door, with more in its environment; returns the process."""
-    return processes.start("run_training.py", *arguments, **environment)
+def start(arguments, **options):
+    """Starts the door, with options of processes.start; returns the process."""
+    return processes.start("run_training.py", *arguments, **options)
 
 
 def read_events(run_dir):

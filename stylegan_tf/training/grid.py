@@ -9,7 +9,7 @@ from stylegan_tf.networks.interface import growth_arguments
 from stylegan_tf.runtime.draws import Purpose, normal, seed_of
 
 _MAX_ROWS = 16
-_BATCH = 16
+_BATCH, _PIXELS = 16, 2**19  # images at a time: so many, or as many small ones as have so many pixels
 
 
 class ImageGrid:
@@ -54,14 +54,15 @@ class ImageGrid:
 
     def fakes(self, generator, resolution, fade):
         """The fixed latents' images without truncation, enlarged to the full resolution, NumPy [N, R, R, C]."""
+        batch = max(_BATCH, _PIXELS // generator.resolution**2)
         images = [
             generator(
-                self.z[i : i + _BATCH],
-                None if self.labels is None else self.labels[i : i + _BATCH],
+                self.z[i : i + batch],
+                None if self.labels is None else self.labels[i : i + batch],
                 truncation_psi=None,
                 **growth_arguments(generator, resolution=resolution, fade=fade),
             ).numpy()
-            for i in range(0, len(self.z), _BATCH)
+            for i in range(0, len(self.z), batch)
         ]
         factor = generator.resolution // resolution
         return np.concatenate(images).repeat(factor, axis=1).repeat(factor, axis=2)

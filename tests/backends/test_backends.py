@@ -1,4 +1,4 @@
-"""The same networks give the original's output, and the same file the same images, on every Keras backend."""
+"""On every Keras backend: networks give the original's output, the same file the same images, half precision works."""
 
 import importlib.util
 import os
@@ -67,9 +67,9 @@ def test_networks(backend, request):
         assert (ROOT / f"tests/reference/data/{vector}.npz").exists()
     # A backend is chosen when Keras is imported, hence another process.
     pytest_command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    tests = ["tests/reference/test_networks.py", "tests/backends/same_images.py::test_same_images"]
+    files = ["tests/reference/test_networks.py", "tests/backends/same_images.py", "tests/backends/half_precision.py"]
     result = subprocess.run(
-        [*pytest_command, *tests, "-k", " or ".join([*VECTORS, "test_same_images"])],
+        [*pytest_command, *files, "-k", " or ".join([*VECTORS, "test_same_images", "test_half"])],
         cwd=ROOT,
         env=os.environ
         | {"KERAS_BACKEND": backend, same_images.FOLDER: str(request.getfixturevalue("folder"))}

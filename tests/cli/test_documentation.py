@@ -12,6 +12,8 @@ from tiny_training import SETTINGS
 
 from metrics import classifier_training
 
+pytestmark = pytest.mark.optimized
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "serving" / "README.md"])
 # The network of most examples, which README's first command makes.

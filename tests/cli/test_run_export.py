@@ -17,6 +17,8 @@ from stylegan_tf.export.model_card import licence
 from stylegan_tf.files.find import Target, load_generator
 from stylegan_tf.pictures.sampler import Sampler, latents
 
+pytestmark = pytest.mark.optimized
+
 FIRST, SECOND = "network-snapshot-000001", "network-snapshot-000002"
 
 

@@ -1,15 +1,10 @@
 """Half precision trains as float32 does: convolutions are in half, statistics are not, and nothing underflows."""
 
-import importlib.util
-import os
-import pathlib
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from processes import run
 
 from stylegan_tf.layers import (
     AdaIN,
@@ -28,7 +23,6 @@ from stylegan_tf.networks import Discriminator, Generator, ProGANDiscriminator, 
 from stylegan_tf.runtime.precision import PRECISIONS, LossScale, dtype_policy, use_precision
 from stylegan_tf.training.losses import discriminator_loss, path_length_penalty
 
-ROOT = pathlib.Path(__file__).parents[2]
 MIXED = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
 FEW_FMAPS = {"resolution": 16, "fmap_base": 128, "fmap_max": 16}
 GENERATORS = {
@@ -316,54 +310,6 @@ def test_leaky_relu(dtype):
     np.testing.assert_allclose(y, tf.constant([0, 0, 1, -0.2, -2e-4], dtype), atol=1.2e-7)
 
 
-ON_ANOTHER_BACKEND = """
-import keras
-import numpy as np
-from stylegan_tf.layers import leaky_relu
-from stylegan_tf.networks import Discriminator, Generator
-
-def gradient(x):
-    if keras.backend.backend() == "jax":
-        import jax
-        return jax.grad(lambda x: keras.ops.sum(keras.ops.cast(leaky_relu(x), "float32")))(x)
-    x.requires_grad_(True)
-    leaky_relu(x).sum().backward()
-    return x.grad
-
-for dtype in ("float32", "bfloat16", "float16"):
-    x = keras.ops.convert_to_tensor([0.0, 1.0, -1.0], dtype)
-    g = keras.ops.convert_to_numpy(keras.ops.cast(gradient(x), "float32"))
-    np.testing.assert_allclose(g, [1, 1, 0.2], rtol=1e-2)
-keras.utils.set_random_seed(0)
-few = dict(resolution=8, fmap_base=128, fmap_max=16)
-latents = dict(latent_size=16, dlatent_size=16, mapping_fmaps=16, mapping_layers=2)
-for cls, arguments, shape in ((Generator, few | latents, (32, 16)), (Discriminator, few, (32, 8, 8, 3))):
-    full, half = cls(**arguments), cls(**arguments, dtype="mixed_bfloat16")
-    half.set_weights(full.get_weights())
-    x = np.random.default_rng(0).standard_normal(shape).astype("float32")
-    expected, actual = full(x), half(x)
-    assert keras.backend.standardize_dtype(actual.dtype) == "float32"
-    expected, actual = (keras.ops.convert_to_numpy(y) for y in (expected, actual))
-    error = np.linalg.norm(actual - expected) / np.linalg.norm(expected)
-    assert 0 < error < 0.02, error
-"""
-
-
-def run(script, **environment):
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT), **environment}
-    command = [sys.executable, "-c", script]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stdout + result.stderr
-
-
-@pytest.mark.backends
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends(backend):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    run(ON_ANOTHER_BACKEND, KERAS_BACKEND=backend)
-
-
 def state(scale):
     return {name: variable.numpy() for name, variable in scale.variables().items()}
 
@@ -417,7 +363,8 @@ assert len(steps) == 2 and [int(x) for x in steps] == [2, 2]
 
 
 def test_loss_scale_on_two_replicas():
-    run(ON_TWO_REPLICAS)
+    result = run("-c", ON_TWO_REPLICAS)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -11,9 +11,9 @@ import pytest
 from processes import finish
 from tiny_training import arguments, create_dataset, start
 
-# 3,200 images in minibatches of 8; a tick, with a snapshot and a checkpoint, every 200 of them.
+# 3,200 images in minibatches of 8; a tick, with a checkpoint, every 200 of them, and a snapshot every 800.
 SETTINGS = ("deterministic=true", "schedule.tick_kimg_base=0.2", "checkpoint_hours=0")
-OPTIONS = ("--auto-resume", "--total-kimg=3.2", "--snapshot-ticks=1", "--keep-checkpoints=2", "--keep-snapshots=1")
+OPTIONS = ("--auto-resume", "--total-kimg=3.2", "--snapshot-ticks=4", "--keep-checkpoints=2", "--keep-snapshots=1")
 
 
 def wait_for(condition, process):
@@ -145,7 +145,8 @@ def saved(run_dir):
 def test_full_disk(folder):
     """It is reported, the run goes on and saves as soon as there is room; and SIGTERM leaves it ready to be resumed."""
     run_dir = folder / "full" / "00000-tiny-f-cpu"
-    process = start(arguments(folder, f"--outdir={run_dir.parent}", *OPTIONS, "--total-kimg=1000", settings=SETTINGS))
+    options = [f"--outdir={run_dir.parent}", *OPTIONS, "--total-kimg=1000", "--snapshot-ticks=1"]
+    process = start(arguments(folder, *options, settings=SETTINGS))
     try:
         wait_for((run_dir / "checkpoint-000001.npz").exists, process)
         # For every file, the log and TensorBoard's among them; then for the largest alone, which are the checkpoints.

@@ -16,6 +16,8 @@ from tiny_generators import tiny_generator
 from stylegan_tf.export.savedmodel import export_savedmodel
 from stylegan_tf.pictures.sampler import Sampler, latents
 
+pytestmark = pytest.mark.optimized
+
 INVALID_ARGUMENT = 3
 PSI = 0.6
 

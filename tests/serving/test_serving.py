@@ -33,6 +33,8 @@ from serving.client_pictures import PNG_START, ask_for_pngs
 from stylegan_tf.export.savedmodel import export_savedmodel
 from stylegan_tf.pictures.sampler import Sampler, columns_by_text, latents
 
+pytestmark = pytest.mark.optimized
+
 CLASSES, MAX_BATCH = 3, 4
 CLIENTS = {"grpc": grpc_client, "rest": rest_client}
 NOWHERE = "localhost:9"  # the discard port, which nothing listens on
