@@ -16,11 +16,13 @@ from stylegan_tf.recipes.presets import make_config
 from stylegan_tf.recipes.settings import override
 
 # Words that name a path in an option.
-NAMES = ("dir", "network", "output", "resume", "init-from", "classifiers", "inception", "vgg16", "lpips")
+NAMES = ("network", "output", "resume", "init-from", "classifiers", "inception", "vgg16", "lpips")
 PATHS = [
     (command, parameter)
     for command, parameter in parameters()
-    if isinstance(parameter.type, click.Path) or any(name in parameter.opts[0] for name in NAMES)
+    if isinstance(parameter.type, click.Path)
+    or parameter.opts[0].endswith("dir")
+    or any(name in parameter.opts[0] for name in NAMES)
 ]
 PATHS = [(c, p) for c, p in PATHS if not isinstance(p.type, click.IntRange | click.types.BoolParamType)]
 
