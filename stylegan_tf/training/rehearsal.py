@@ -34,7 +34,10 @@ def rehearse(config, data=None, profile=None, resumed=False):
     resolution = config.resolution or (data.resolution if data else full_resolution(config.dataset))
     if resolution is None:
         unknown = "networks, minibatches, --accumulate, --freeze-d, --init-from, --profile"
-        return [f"Not checked before the data set is there, which decides the resolution: {unknown}."]
+        return [
+            f"Not checked before the data set is there, which decides the resolution: {unknown}. Nor are gamma, the "
+            "average's half-life and the feature maps chosen, which depend on it."
+        ]
     config = replace(config, resolution=resolution)
     channels, label_size = (data.num_channels, data.label_size) if data else (3, 0)
     G, D = sketch_networks(config, resolution, channels, label_size)
