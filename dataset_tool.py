@@ -1,5 +1,7 @@
 """Makes, checks and shows data sets: python dataset_tool.py create-from-images data/custom ~/images"""
 
+from pathlib import Path
+
 import click
 
 import dnnlib.quiet_tensorflow  # noqa: F401
@@ -9,6 +11,7 @@ from datasets.convert import raw_bytes
 from datasets.creating import common_option, creates
 from datasets.digits import digits
 from datasets.errors import DatasetError
+from datasets.face_mesh import CONFIDENCE, LEAST_SIDE, find_landmarks
 from datasets.parameters import (
     ASPECT,
     BACKGROUND,
@@ -28,7 +31,7 @@ from datasets.parameters import (
     check_name,
 )
 from datasets.summary import describe_skipped
-from dnnlib.cli import SEED, Group, UserPath, Whole, one_line_errors
+from dnnlib.cli import SEED, Finite, Group, UserPath, Whole, one_line_errors
 from dnnlib.files import check_room
 
 
@@ -274,21 +277,41 @@ def create_avatars(style, count, resolution):
 @command
 @OUT
 @click.argument("pictures", type=UserPath())
-@click.argument("landmarks", type=FILE)
+@click.argument("landmarks", type=FILE, required=False)
+@click.option(
+    "--detector",
+    type=click.Choice(["mesh"]),
+    help="Find the faces, and write OUT-landmarks.json.  [default: LANDMARKS]",
+)
+@click.option("--confidence", type=Finite(0, 1), help=f"Of --detector: the least of a face.  [default: {CONFIDENCE}]")
+@click.option(
+    "--min-face", type=Whole(1, MOST_SIDE), help=f"Of --detector: least side of a face.  [default: {LEAST_SIDE} pixels]"
+)
 @click.option("--output-size", type=Whole(4, MOST_SIDE), default=1024, help="Side of the aligned faces.")
 @click.option("--transform-size", type=Whole(4, MOST_SIDE), default=4096, help="Side at which they are sampled.")
 @BACKGROUND
 @WORKERS
 @ON_ERROR
-def align_faces(out, pictures, landmarks, output_size, transform_size, background, workers, on_error):
+def align_faces(
+    out, pictures, landmarks, detector, confidence, min_face, output_size, transform_size, background, workers, on_error
+):
     """Cut faces out of pictures as FFHQ does.
 
     The faces in the folder PICTURES become PNG files in the folder OUT, from which create-from-images makes a data set.
 
     LANDMARKS is a .json file with 68 points of each face, {"picture.jpg": [[x, y], ... 68 points], ...}, in pixels of
     the upright picture, or a list of such lists for several faces; or FFHQ's ffhq-dataset-v2.json. Any detector of the
-    usual 68 points can write it.
+    usual 68 points can write it. With --detector=mesh, which MediaPipe's networks are, nobody has to: leave LANDMARKS
+    out, and look at OUT-landmarks.json and the contact sheet afterwards.
     """
+    if (landmarks is None) == (detector is None):
+        raise ValueError("Give LANDMARKS or --detector=mesh, one of them.")
+    if detector is None and (confidence, min_face) != (None, None):
+        raise ValueError("--confidence and --min-face are of --detector; leave them out.")
+    if detector:
+        landmarks = Path(out).with_name(f"{Path(out).name}-landmarks.json")
+        left_out = find_landmarks(landmarks, pictures, confidence, min_face, workers, on_error)
+        click.echo("\n".join([f"Wrote {landmarks}.", *describe_skipped(left_out)]))
     aligned = alignment.align_faces(
         out,
         pictures,

@@ -1,5 +1,6 @@
 """Projects pictures: python run_projector.py --network=results/00000-digits-f-cpu --image=seven.png"""
 
+import functools
 import hashlib
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 import dnnlib.quiet_tensorflow  # noqa: F401
+from datasets.alignment import align_face
 from datasets.errors import DatasetError
+from datasets.face_mesh import only_face
 from datasets.opening import open_dataset, split_path
 from datasets.pictures import SUFFIXES, check_background, crop_center, largest_of_aspect, read_picture, resize
 from dnnlib.cli import INTERRUPTED, SEED, Command, UserPath, Whole, one_line_errors
@@ -60,6 +63,7 @@ TUNED, TUNED_PICTURE = "tuned.keras", "tuned.png"
 @click.option("--steps", type=Whole(1, 10**6), default=Schedule().num_steps, help="Steps of the optimisation.")
 @click.option("--class", "label", help="Class of conditional networks to begin at.  [default: all of them]")
 @click.option("--crop", is_flag=True, help="Cut the middle out of pictures of another size, and reduce it.")
+@click.option("--align", is_flag=True, help="Find the one face in each picture, and cut it out as FFHQ's are.")
 @click.option("--background", help="Colour to lay under transparent pixels, such as white.  [default: refuse them]")
 @click.option("--tune", "tuning", is_flag=True, help="Fit the network to the pictures afterwards: OUTDIR/tuned.keras.")
 @click.option("--tune-steps", type=Whole(1, 10**6), help=f"Steps of --tune.  [default: {STEPS}]")
@@ -80,6 +84,7 @@ def main(
     steps,
     label,
     crop,
+    align,
     background,
     tuning,
     tune_steps,
@@ -98,7 +103,10 @@ def main(
     check_background(background)
     paths = pictures_in(images)
     generator = load_generator(target.path)
-    pictures = np.array([read_target_picture(path, generator, crop, background) for path in paths])
+    if align and (crop or generator.num_channels != 3 or generator.aspect):
+        raise ValueError("--align is for networks of square pictures in colour, and without --crop; leave it out.")
+    read = read_face if align else functools.partial(read_target_picture, crop=crop)
+    pictures = np.array([read(path, generator, background=background) for path in paths])
     named = {name: given.pop(name) for name in ("dataset", "data_dir")}
     dataset, data_dir, distance = choose(target, distance, **named)
     if distance == "lpips" and generator.num_channels not in (1, 3):
@@ -167,6 +175,15 @@ def pictures_in(paths):
         if twin := next((other for other in found[:number] if other.stem == path.stem), None):
             raise ValueError(f"{twin} and {path} would both be written to {path.stem}; project them into two folders.")
     return found
+
+
+def read_face(path, generator, background):
+    """The one face in a picture, aligned as FFHQ's are, uint8 [R, R, C]; DatasetError if there is none, or several."""
+    try:
+        picture = read_picture(path, generator.num_channels, background)
+        return align_face(picture, only_face(picture), generator.resolution)
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error}") from None
 
 
 def read_target_picture(path, generator, crop, background):

@@ -15,7 +15,7 @@ from datasets.opening import split_path
 from dnnlib.cli import MINIBATCH, Command, Finite, UserPath, Whole, fail, one_line_errors
 from dnnlib.run_dir import find_run_dir
 from metrics import METRICS
-from metrics.evaluate import check_metrics, check_real_images
+from metrics.evaluate import check_metrics, check_needs
 from metrics.options import options_of
 from stylegan_tf.recipes.declaration import Choices, Range
 from stylegan_tf.recipes.paper import paper_fid
@@ -175,7 +175,7 @@ def main(outdir, config, resume, auto_resume, settings, dry_run, profile, wandb,
         if dry_run:
             data = check_existing_data(run_config) if run_dir is None else None
             if data:
-                check_real_images(run_config.metrics, data, options_of(data.name, run_config.mirror))
+                check_needs(run_config.metrics, data, options_of(data.name, run_config.mirror))
                 check_effects(replace(run_config, resolution=data.resolution), named)
             remarks = reasons + rehearse(run_config, data, profile, resumed=run_dir is not None)
             disk = disk_use(run_config)

@@ -104,7 +104,7 @@ def align_faces(
     contact_sheet = out.with_name(f"{out.name}-contact-sheet.png")
     if os.path.lexists(contact_sheet) and "contact sheet" not in read_text(contact_sheet):
         raise DatasetError(f"{contact_sheet} is there, and is no contact sheet; remove it, or choose another name.")
-    files = _find_files(images)
+    files = find_pictures(images)
     by_picture = read_landmarks(landmarks, files, images)
     faces = _list_faces(by_picture)
     written, skipped = [], []
@@ -330,7 +330,7 @@ def _is_coordinate(value):
     return type(value) in (int, float) and abs(value) < _MAX_COORDINATE  # type(), for True is an int
 
 
-def _find_files(folder):
+def find_pictures(folder):
     """Returns the names of all files in a folder and the folders in it, links followed: {"a/file.jpg", ...}."""
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder. Give the folder of pictures.")

@@ -93,7 +93,7 @@ ASPECT = click.option(
     "--aspect",
     metavar="W:H",
     callback=parse_aspect,
-    help="Squeeze pictures of this aspect, such as 4:3, to squares; what is made of them is stretched again.",
+    help="Squeeze pictures of this aspect, such as 4:3, to squares, and what is made of them back.  [default: none]",
 )
 LEVELS = click.option(
     "--levels",

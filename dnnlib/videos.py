@@ -54,8 +54,8 @@ def save_video(path, frames, fps, scale=None, background="white"):
     """Writes a video whole or not at all; memory does not grow with the number of frames.
 
     Args:
-        path: File name, its folder must exist: .mp4 for H.264, which all browsers play, or .gif, which has 256 colours
-            a frame and repeats for ever.
+        path: File name, in a folder that is created if need be: .mp4 for H.264, which all browsers play, or .gif, which
+            has 256 colours a frame and repeats for ever.
         frames: Iterable of at least one uint8 [H, W, C], C of 1, 3 or, for RGBA, 4, all of one shape; for .mp4, H and W
             times `scale` must be even.
         fps: Frames a second.
@@ -77,6 +77,7 @@ def save_video(path, frames, fps, scale=None, background="white"):
             f"Frames of {width * scale}x{height * scale} pixels are too large for a video; enlarge them less, or show "
             "fewer images in one."
         )
+    path.parent.mkdir(parents=True, exist_ok=True)
     enlarge = f"scale=iw*{scale}:ih*{scale}:flags=neighbor"
     # Of colours that the file does not define, players guess by the size which ones are meant.
     colours = "out_color_matrix=bt709,setparams=color_primaries=bt709:color_trc=bt709"

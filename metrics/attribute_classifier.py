@@ -224,6 +224,18 @@ def load_classifiers(folder, resolution, num_channels, shared_trunk=False):
     Raises:
         ValueError: There are none, a file is damaged, or they were trained on images of another shape.
     """
+    found = find_classifiers(folder, resolution, num_channels, shared_trunk)
+    paths = [Path(folder) / f"{name}.keras" for name in found]
+    networks = [open_network(path, f"remove it and its .json and {_TRAIN}") for path in paths]
+    return AttributeClassifiers(networks, list(found.values()))
+
+
+def find_classifiers(folder, resolution, num_channels, shared_trunk=False):
+    """What is known of the classifiers that `load_classifiers` would open, as `read_metadata` returns it.
+
+    Raises:
+        ValueError: As there.
+    """
     folder = Path(folder)
     found = {name: item for name, item in read_metadata(folder).items() if (name == TRUNK) == shared_trunk}
     if not found:
@@ -241,5 +253,4 @@ def load_classifiers(folder, resolution, num_channels, shared_trunk=False):
                 f"{item['num_channels']} channels, but those to be classified are {resolution}x{resolution} with "
                 f"{num_channels}; train classifiers on images like these with run_classifiers.py."
             )
-    networks = [open_network(folder / f"{name}.keras", f"remove it and its .json and {_TRAIN}") for name in found]
-    return AttributeClassifiers(networks, list(found.values()))
+    return found

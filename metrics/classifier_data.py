@@ -2,6 +2,7 @@
 
 import math
 from typing import NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 
@@ -46,7 +47,9 @@ def make_jobs(dataset, attributes=None, shared_trunk=False):
     names = attribute_names(dataset)
     factors = factors_of(names, dataset.labels > 0.5)
     columns_of = factors or {name: [column] for column, name in enumerate(names)}
-    chosen = attributes or list(columns_of)
+    # Unicode writes letters with accents in two ways, and keyboards differ in it: either will do.
+    written = {normalize("NFC", name): name for name in columns_of}
+    chosen = [written.get(normalize("NFC", name), name) for name in attributes or columns_of]
     if unknown := [name for name in chosen if name not in columns_of]:
         raise ValueError(f"{dataset.folder} has no attribute {unknown[0]!r}; it has {', '.join(columns_of)}.")
     columns = sorted({column for name in chosen for column in columns_of[name]})

@@ -85,7 +85,7 @@ class Request(NamedTuple):
     def check(self):
         """DatasetError or ValueError if the data set, as far as it is there, cannot be what the metrics need."""
         if self.dataset is not None and is_created(self.dataset, self.data_dir):
-            check_real_images(self.names, open_dataset(self.dataset, self.data_dir), self.options)
+            check_needs(self.names, open_dataset(self.dataset, self.data_dir), self.options)
 
     def files(self):
         """{published file that is needed: where it is, or from where it will be downloaded}."""
@@ -233,10 +233,12 @@ def check_metrics(chosen, generator, dataset, options, opened=None):
             open_networks(chosen, session)
 
 
-def check_real_images(names, dataset, options):
-    """ValueError for a metric of these names that needs more images than a data set has."""
+def check_needs(names, dataset, options):
+    """ValueError for a metric of these names that needs more images than a data set has, or classifiers that it has
+    not."""
     for name in names:
         metrics.METRICS[name].check_reals(dataset, options)
+        networks.check_classifiers(metrics.METRICS[name].network, dataset, options)
 
 
 def open_networks(chosen, session):

@@ -9,6 +9,7 @@ from metrics.attribute_classifier import (
     TrunkFeatures,
     classifiers_folder,
     feature_maps,
+    find_classifiers,
     has_classifiers,
     load_classifiers,
 )
@@ -77,11 +78,25 @@ def classifiers_of(session, shared_trunk):
     trained if they are not there and it is one of `RECIPES`."""
     if session.options.classifiers is not None:
         return Path(session.options.classifiers)
-    name, _ = split_size(session.need_dataset().name)
-    folder = classifiers_folder(session.cache, _CLASSIFIED_BY.get(name, session.dataset.name))
+    folder = folder_for(session.need_dataset(), session.options)
     if session.dataset.name in RECIPES and not has_classifiers(folder, shared_trunk):
         train_small_classifiers(session, folder, shared_trunk)
     return folder
+
+
+def folder_for(dataset, options):
+    """Where the classifiers of a data set are kept, or those of the one whose are taken for it."""
+    name, _ = split_size(dataset.name)
+    return classifiers_folder(options.cache_dir, _CLASSIFIED_BY.get(name, dataset.name))
+
+
+def check_classifiers(network, dataset, options):
+    """ValueError if `network` is `classifiers` or `trunk`, and those that it would open for a data set are missing."""
+    trained_here = options.classifiers is None and dataset.name in RECIPES
+    if network in (classifiers, trunk) and not trained_here:
+        folder = options.classifiers or folder_for(dataset, options)
+        side = min(dataset.resolution, MAX_RESOLUTION)
+        find_classifiers(folder, side, dataset.num_channels, shared_trunk=network is trunk)
 
 
 def open_classifiers(session, shared_trunk):

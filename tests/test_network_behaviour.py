@@ -250,6 +250,24 @@ def test_dtype_reaches_every_layer(name, dtype):
 REFUSALS = [
     *[
         (
+            lambda name=name, value=value: Generator(8, 3, **{name: value}),
+            rf"{name} must be {least} or more.* {value}\.",
+        )
+        for name, value, least in (
+            ("mapping_layers", -1, 0),
+            ("mapping_fmaps", 0, 1),
+            ("latent_size", 0, 1),
+            ("dlatent_size", -1, 1),
+            ("label_size", -1, 0),
+        )
+    ],
+    *[
+        (lambda cls=cls, given=given: cls(8, 3, **given), rf"{next(iter(given))}=.* leave no feature maps at \dx\d")
+        for given in ({"fmap_base": 0}, {"fmap_base": 1, "fmap_max": 0})
+        for cls in (Generator, Discriminator)
+    ],
+    *[
+        (
             lambda size=size, cls=cls: cls(resolution=size),
             rf"resolution must be a power of two from 4 to 1024.* {size}\.",
         )

@@ -293,15 +293,13 @@ def test_files_that_are_refused(tmp_path, name, fps, message):
 
 def test_frames_that_are_too_large(tmp_path):
     with pytest.raises(ValueError, match=r"Frames of 12000x8000 pixels are too large"):
-        save_video(tmp_path / "video.mp4", pictures(3), fps=10, scale=1000)
+        save_video(tmp_path / "new" / "video.mp4", pictures(3), fps=10, scale=1000)
     assert not list(tmp_path.iterdir())
 
 
 def test_what_ffmpeg_cannot_write(tmp_path):
-    with pytest.raises(OSError, match=r"missing/video\.mp4 cannot be written; FFmpeg says: .*No such file") as error:
-        save_video(tmp_path / "missing" / "video.mp4", (frame for _ in range(500) for frame in pictures(3)), fps=10)
+    odd = np.zeros((9, 12, 3), np.uint8)
+    with pytest.raises(OSError, match=r"video\.mp4 cannot be written; FFmpeg says: ") as error:
+        save_video(tmp_path / "video.mp4", (odd for _ in range(1500)), fps=10, scale=1)
     assert "\n" not in str(error.value)
-    odd = np.zeros((3, 9, 12, 3), np.uint8)
-    with pytest.raises(OSError, match=r"cannot be written"):
-        save_video(tmp_path / "video.mp4", odd, fps=10, scale=1)
     assert not list(tmp_path.iterdir())

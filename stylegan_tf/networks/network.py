@@ -7,6 +7,16 @@ import keras
 
 from stylegan_tf.layers.full_precision import FullPrecision
 
+# Keywords that are numbers of something.
+LEAST = {
+    "num_channels": 1,
+    "label_size": 0,
+    "latent_size": 1,
+    "dlatent_size": 1,
+    "mapping_layers": 0,
+    "mapping_fmaps": 1,
+}
+
 
 class Network(FullPrecision, keras.Model):
     """A model whose variables exist, with known shapes, as soon as it is constructed.
@@ -28,6 +38,9 @@ class Network(FullPrecision, keras.Model):
         bound.apply_defaults()
         # Not by Keras' __setattr__, which needs what its constructor makes. JSON turns tuples into lists.
         arguments = {name: tuple(v) if isinstance(v, list) else v for name, v in bound.arguments.items()}
+        for name, least in LEAST.items():
+            if arguments.get(name) is not None and not arguments[name] >= least:
+                raise ValueError(f"{name} must be {least} or more; received {arguments[name]!r}.")
         object.__setattr__(network, "arguments", {name: arguments[name] for name in keywords_of(cls)})
         object.__setattr__(network, "keras_arguments", bound.arguments.get("kwargs", {}))
         return network
@@ -90,8 +103,18 @@ def log2_resolution(resolution):
 
 
 def feature_maps(stage, fmap_base, fmap_decay, fmap_max):
-    """Number of feature maps at a stage: min(fmap_base / 2^(stage decay), fmap_max). Resolution 2^r is stage r - 1."""
-    return min(int(fmap_base / 2.0 ** (stage * fmap_decay)), fmap_max)
+    """Number of feature maps at a stage: min(fmap_base / 2^(stage decay), fmap_max). Resolution 2^r is stage r - 1.
+
+    Raises:
+        ValueError: There would be none.
+    """
+    maps = min(int(fmap_base / 2.0 ** (stage * fmap_decay)), fmap_max)
+    if maps < 1:
+        raise ValueError(
+            f"fmap_base={fmap_base}, fmap_decay={fmap_decay} and fmap_max={fmap_max} leave no feature maps at "
+            f"{2 ** (stage + 1)}x{2 ** (stage + 1)}; make fmap_base or fmap_max larger."
+        )
+    return maps
 
 
 def feature_maps_by_stage(resolution, fmap_base, fmap_decay, fmap_max, fmaps=None):

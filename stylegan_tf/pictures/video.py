@@ -69,8 +69,7 @@ class Interpolation:
                 yield self.sampler.pictures(image_grid(cells, self.columns))
 
     def save(self, path, fps, scale=None, background="white"):
-        """Writes the video, in a folder that is created if need be; see `save_video`."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Writes the video; see `save_video`."""
         save_video(path, tqdm(self, unit="frame", disable=None), fps, scale, background)
 
     def styles(self, numbers):

@@ -37,6 +37,10 @@ LACKING = {
     "labels of a setting": (["--dataset=plain", "--set=max_label_size=1"], "1 columns of labels", "has none"),
     "a level": (["--dataset=gap"], "no level of 8x8", "--no-growing", "lod_initial_resolution=16"),
     "images": (["--dataset=tiny", "--metrics=fid50k"], "50 images", "50000"),
+    "classifiers": (
+        ["--dataset=plain", "--metrics=ls"],
+        "There are no attribute classifiers in cache/classifiers/plain",
+    ),
     "the resolution": (["--dataset=tiny", "--resolution=32"], "no level of 32x32"),
     "a folder": (["--dataset=file"], "data/file is a file, and a data set is a folder"),
     "the data set": (["--dataset=cats"], "no data set 'cats'"),

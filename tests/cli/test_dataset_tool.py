@@ -422,7 +422,7 @@ def test_help_of_a_command(name):
     for parameter in command.params:
         if isinstance(parameter, click.Argument):
             # The usage names it; the text has to say what it is.
-            assert re.search(rf"\b{parameter.make_metavar(context)}\b", output.partition("\n")[2])
+            assert re.search(rf"\b{parameter.make_metavar(context).strip('[]')}\b", output.partition("\n")[2])
             continue
         explanation = parameter.get_help_record(context)[1]
         assert re.match(r"[A-Za-z].*\.", explanation), parameter.name

@@ -22,7 +22,7 @@ PSI = {"0", "-1"}
 ZERO = {
     *("--seed", "--seeds", "--rows", "--columns", "--noise-seed", "--num-gpus", "--class", "--crop", "--lods"),
     *("--truncation-cutoff", "--mixing-prob", "--gamma", "--path-length-weight", "--freeze-d", "--keep-snapshots"),
-    "--smooth",
+    *("--smooth", "--confidence"),
 }
 NUMERIC = [(c, p) for c, p in parameters() if isinstance(p.type, click.types.IntParamType | click.types.FloatParamType)]
 NUMERIC += [(c, p) for c, p in parameters() if isinstance(p.type, Numbers | Seeds)]

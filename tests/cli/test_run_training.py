@@ -666,7 +666,7 @@ def test_run_that_starts_from_another(run_dir, tiny, tmp_path):
     options = ["--total-kimg=0.01", f"--init-from={run_dir}", f"--outdir={tmp_path}", "--freeze-d=1"]
     result = invoke(*arguments(tiny, *options))
     assert result.exit_code == 0, (result.output, result.exception)
-    assert result.stdout.startswith(f"Starting from {run_dir / 'network-snapshot-000002'}.\n")
+    assert f"\nStarting from {run_dir / 'network-snapshot-000002'}.\n" in result.stdout
     assert "to_rgb" in result.stdout  # three colours do not fit one
     config = json.loads((tmp_path / "00000-tiny-f-cpu" / "config.json").read_text())
     assert config["schedule"]["lod_initial_resolution"] == 4  # --set goes last

@@ -291,6 +291,14 @@ def test_names_without_a_list(tmp_path):
     assert jobs == [("attribute-00", ["attribute-00"], [0], None), ("attribute-02", ["attribute-02"], [2], None)]
 
 
+def test_either_way_to_write_accents(tmp_path):
+    composed, apart = "\u00e9t\u00e9", "e\u0301te\u0301"
+    for name in (composed, apart):
+        dataset = create_dataset(tmp_path / name, names=["a", name, "b"])
+        for written in (composed, apart):
+            assert [(job.attributes, job.columns) for job in make_jobs(dataset, [written])] == [([name], [1])]
+
+
 def test_too_many_gpus(tmp_path, dataset):
     with pytest.raises(ValueError, match=r"--num-gpus=99"):
         train_classifiers(dataset, tmp_path / "new", SETTINGS, num_gpus=99)
