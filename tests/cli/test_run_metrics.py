@@ -230,7 +230,9 @@ def planned(*arguments):
 def test_dry_run_writes_nothing(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = listing(folder)
-    plan = planned(f"--network={folder / 'run'}", "--metric=ppl_wend", "--metric=fd_classifier", "--all-snapshots")
+    classifiers = f"--classifiers={classifiers_folder(folder / 'cache', 'tiny')}"
+    chosen = "--metric=ppl_wend", "--metric=fd_classifier", classifiers
+    plan = planned(f"--network={folder / 'run'}", *chosen, "--all-snapshots")
     assert listing(folder) == before and not list(tmp_path.iterdir())
     assert plan["networks"] == [str(folder / "run" / name / "Gs.keras") for name in (FIRST, SECOND)]
     assert {name: metric["samples"] for name, metric in plan["metrics"].items()} == {
@@ -241,6 +243,12 @@ def test_dry_run_writes_nothing(folder, tmp_path, monkeypatch):
     assert (plan["dataset"], plan["data_dir"], plan["mirror"]) == ("tiny", str(folder / "data"), True)
     assert (plan["results"], plan["cache_dir"]) == (str(folder / "run" / "metrics.jsonl"), "cache")
     assert (plan["seed"], plan["crop"], plan["num_samples"], plan["num_gpus"]) == (0, "none", None, 0)
+
+
+def test_dry_run_knows_of_classifiers_that_are_missing(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = invoke(f"--network={folder / 'run'}", "--metric=ls", "--dry-run")
+    assert result.exit_code == 2 and "There are no attribute classifiers in cache/classifiers/tiny;" in result.stderr
 
 
 def test_dry_run_knows_of_too_few_images(folder):

@@ -172,7 +172,7 @@ def test_dry_run_says_what_a_run_would_begin_with(data):
     assert remarks(*data) == []
     (line,) = remarks(*data, "--accumulate=8", "--no-growing")
     assert line.startswith("At 8x8, --accumulate=8 leaves 1 of 8 images a round")
-    (line,) = remarks(*data, "--metrics=ls", "--snapshot-ticks=2", "--metric-ticks=3")
+    (line,) = remarks(*data, "--metrics=ppl_wend", "--snapshot-ticks=2", "--metric-ticks=3")
     assert line.endswith("that is every 6 ticks.")
     first, *copied = remarks(*data, f"--init-from={PICKLE}")
     assert first == f"Starting from {PICKLE}."
