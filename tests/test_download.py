@@ -394,5 +394,5 @@ def test_published_weights(file, tmp_path):
     (tmp_path / "weights" / file.name).write_bytes(b"no weights")
     with pytest.raises(ValueError, match=r"Delete it and start again"):
         weights.find(file, tmp_path)
-    with pytest.raises(ValueError, match=rf"expected\. Name a copy of .*{file.url}.* with {file.option}\."):
+    with pytest.raises(ValueError, match=rf"expected\. Name a copy of .*{file.url}.* with {re.escape(file.option)}\."):
         weights.obtain(file, tmp_path, tmp_path / "weights" / file.name)

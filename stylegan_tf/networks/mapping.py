@@ -6,7 +6,7 @@ from keras import ops
 from stylegan_tf.layers import EqualizedDense, LabelEmbedding, PixelNorm
 from stylegan_tf.layers.activations import activation
 from stylegan_tf.layers.equalized import SQRT_2
-from stylegan_tf.networks.network import Network, checked_labels
+from stylegan_tf.networks.network import LEAST, Network, checked_labels
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
@@ -37,6 +37,7 @@ class MappingNetwork(Network):
     """
 
     gain_on_bias = False
+    least = LEAST | {"latent_size": 0}  # of a discriminator that only maps labels
 
     def __init__(
         self,

@@ -28,9 +28,11 @@ class Network(FullPrecision, keras.Model):
         meaning: Keywords that leave no trace in the variables' shapes, but decide what their values mean: how weights
             are scaled, how kernels are turned. Weights are of use in another network where these are equal.
         keras_arguments: {keyword: value} of those of Keras, such as name and dtype.
+        least: {keyword: its smallest value} of those that are numbers of something.
     """
 
     meaning = ()
+    least = LEAST
 
     def __new__(cls, *args, **kwargs):
         network = super().__new__(cls, *args, **kwargs)
@@ -38,7 +40,7 @@ class Network(FullPrecision, keras.Model):
         bound.apply_defaults()
         # Not by Keras' __setattr__, which needs what its constructor makes. JSON turns tuples into lists.
         arguments = {name: tuple(v) if isinstance(v, list) else v for name, v in bound.arguments.items()}
-        for name, least in LEAST.items():
+        for name, least in cls.least.items():
             if arguments.get(name) is not None and not arguments[name] >= least:
                 raise ValueError(f"{name} must be {least} or more; received {arguments[name]!r}.")
         object.__setattr__(network, "arguments", {name: arguments[name] for name in keywords_of(cls)})

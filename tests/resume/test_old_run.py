@@ -15,6 +15,8 @@ from stylegan_tf.recipes.settings import LossConfig
 from stylegan_tf.training.resuming import load_run_config
 
 FOLDER = pathlib.Path(__file__).parent
+# As that version's were.
+pytestmark = pytest.mark.optimized
 
 
 @pytest.fixture
