@@ -310,7 +310,7 @@ def align_faces(
         raise ValueError("--confidence and --min-face are of --detector; leave them out.")
     if detector:
         landmarks = Path(out).with_name(f"{Path(out).name}-landmarks.json")
-        left_out = find_landmarks(landmarks, pictures, confidence, min_face, workers, on_error)
+        left_out = find_landmarks(landmarks, pictures, background, confidence, min_face, workers, on_error)
         click.echo("\n".join([f"Wrote {landmarks}.", *describe_skipped(left_out)]))
     aligned = alignment.align_faces(
         out,

@@ -23,7 +23,7 @@ from metrics.options import Options
 from metrics.session import Session
 from stylegan_tf.editing.distances import PixelDistance, lpips_distance
 from stylegan_tf.editing.projected import RESULT, project, read_projected, still_to_project, write_result
-from stylegan_tf.editing.projection import SPACES, STATISTICS_SAMPLES, Projection, Schedule, sampled_statistics
+from stylegan_tf.editing.projection import SPACES, Projection, Schedule, sampled_labels, sampled_statistics
 from stylegan_tf.editing.tuning import STEPS, tune
 from stylegan_tf.files.find import find_targets, load_generator
 from stylegan_tf.files.identity import network_hash
@@ -141,7 +141,7 @@ def main(
             generator,
             opened,
             pictures[left],
-            sampled_statistics(sampler, labels_of(sampler, label)),
+            sampled_statistics(sampler, sampled_labels(sampler, label)),
             Schedule(steps),
             space,
             seed=seed,
@@ -268,14 +268,6 @@ def open_distance(generator, name, dataset, data_dir, options):
         with Session(generator, data, options) as session:
             folder = networks.classifiers_of(session, shared_trunk=True)
     return networks.classifier_distance(folder, generator)
-
-
-def labels_of(sampler, label):
-    """Labels of the samples that w's statistics are of: of one class, or of each in turn; None without classes."""
-    if not sampler.label_size:
-        return None
-    columns = [label] if label is not None else sampler.classes
-    return np.eye(sampler.label_size, dtype=np.float32)[np.resize(columns, STATISTICS_SAMPLES)]
 
 
 def tune_to(generator, folders, pictures, distance, steps, path):

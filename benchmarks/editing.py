@@ -19,8 +19,10 @@ import tensorflow as tf
 # Python puts this file's folder on the path, not the project's.
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-from datasets.opening import open_dataset, split_path
+import run_projector
+from datasets.opening import open_dataset
 from dnnlib.cli import Command, Finite, UserPath, Whole, one_line_errors
+from metrics.linear_factors import factor_values
 from metrics.networks import classifiers
 from metrics.options import Options
 from metrics.session import Session
@@ -50,7 +52,9 @@ def main(network, count, strength, most, dataset, data_dir, cache_dir, file):
     target = find_targets(network, cache_dir=cache_dir)[-1]
     generator = load_generator(target.path)
     sampler = Sampler(generator)
-    dataset, data_dir = _data_set(target, dataset, data_dir)
+    dataset, data_dir, _ = run_projector.choose(target, None, dataset, data_dir)
+    if dataset is None:
+        raise ValueError(f"{network} does not tell its data set; name it with --dataset.")
     file = file or target.home / FILE
     planes = {space: read_planes(file, sampler.network_hash, space) for space in ("w", "z")}
     if planes["w"] is None:
@@ -78,18 +82,6 @@ def main(network, count, strength, most, dataset, data_dir, cache_dir, file):
             click.echo(f"{kind:<15}  {len(shares):6d}  {own:10.1%}  {another:14.1%}")
 
 
-def _data_set(target, dataset, data_dir):
-    """Name and folder of the data set that a user or the run names."""
-    config = target.config
-    if dataset is not None:
-        dataset, data_dir = split_path(dataset, data_dir)
-    elif config is not None:
-        dataset, data_dir = config.dataset, data_dir or config.data_dir
-    else:
-        raise ValueError(f"{target.path} does not tell its data set; name it with --dataset.")
-    return dataset, data_dir or "data"
-
-
 def logits_of(sampler, seen_by, w):
     """What the classifiers say of the images of w, float32 [N, attributes]."""
     shrink = sampler.resolution // seen_by.resolution
@@ -111,30 +103,22 @@ def changes(before, after, seen_by, name):
         seen_by: AttributeClassifiers.
         name: Of the direction; an attribute's, or another.
     """
-    changed = {
-        factor: value(before[:, list(columns)]) != value(after[:, list(columns)])
+    found = {
+        factor: [factor_values(logits, columns) for logits in (before, after)]
         for factor, columns in seen_by.groups.items()
     }
-    shares = {factor: float(found.mean()) for factor, found in changed.items()}
+    shares = {factor: float(np.mean(was != became)) for factor, (was, became) in found.items()}
     own = max(shares, key=shares.get)
     reached = shares[own]
     if name in seen_by.names:
         column = seen_by.names.index(name)
-        own, columns = next((factor, list(columns)) for factor, columns in seen_by.groups.items() if column in columns)
-        has_before, has_after = (has(logits[:, columns], columns.index(column)) for logits in (before, after))
-        reached = float(has_after[~has_before].mean()) if not has_before.all() else np.nan
+        own, columns = next((factor, columns) for factor, columns in seen_by.groups.items() if column in columns)
+        # With one column, the value is whether there is the attribute.
+        wanted = columns.index(column) if len(columns) > 1 else 1
+        was, became = found[own]
+        reached = float(np.mean(became[was != wanted] == wanted)) if np.any(was != wanted) else np.nan
     others = [share for factor, share in shares.items() if factor != own]
     return reached, float(np.mean(others)) if others else np.nan
-
-
-def value(logits):
-    """Which value of its factor an image has, integers [N]."""
-    return logits.argmax(axis=1) if logits.shape[1] > 1 else (logits[:, 0] > 0).astype(int)
-
-
-def has(logits, position):
-    """Whether images have the value at a position among those of their factor, bools [N]."""
-    return value(logits) == position if logits.shape[1] > 1 else logits[:, 0] > 0
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from datasets.opening import open_dataset
 from dnnlib.cli import Command, UserPath, Whole, one_line_errors
 from dnnlib.optional import import_optional
 from metrics.options import Options
-from stylegan_tf.editing.projection import Projection, Schedule, sampled_statistics
+from stylegan_tf.editing.projection import Projection, Schedule, sampled_labels, sampled_statistics
 from stylegan_tf.files.find import find_targets, load_generator
 from stylegan_tf.pictures.sampler import Sampler, latents
 
@@ -52,7 +52,7 @@ def main(network, count, steps, distance, psi, dataset, data_dir, cache_dir, out
     data = open_dataset(dataset, data_dir, generator.resolution)
     chosen = np.sort(np.random.RandomState(0).permutation(data.num_images)[:count])
     real = np.asarray(data.read_images(generator.resolution, chosen))
-    label = run_projector.labels_of(sampler, None)
+    label = sampled_labels(sampler)
     w = sampler.mapping(latents(range(count), sampler.latent_size), None if label is None else label[:count])
     w = sampler.truncate(w, psi, sampler.num_layers)
     made = sampler.synthesis(w)

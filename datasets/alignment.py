@@ -189,14 +189,14 @@ def _rot90(vector):
     return np.array([-vector[1], vector[0]])
 
 
-def _quad_size(quad):
+def quad_size(quad):
     """The side of a square in pixels, 2 |x|."""
     return float(np.linalg.norm(quad[3] - quad[0]))
 
 
 def _shrink(picture, quad, output_size):
     """Reduces a picture by a whole factor if the quad is at least four times as large as the output."""
-    factor = int(_quad_size(quad) / output_size / 2)
+    factor = int(quad_size(quad) / output_size / 2)
     if factor <= 1:
         return picture, quad
     size = [max(1, round(length / factor)) for length in picture.size]
@@ -205,7 +205,7 @@ def _shrink(picture, quad, output_size):
 
 def _border(quad):
     """Pixels kept around the quad: 10% of its size, at least 3."""
-    return max(3, round(0.1 * _quad_size(quad)))
+    return max(3, round(0.1 * quad_size(quad)))
 
 
 def _crop(picture, quad):
@@ -222,7 +222,7 @@ def _pad(picture, quad):
     a standard deviation of 0.02 of the quad and fading to the picture's median colour, reached at the outer edge. The
     picture stays as it is; the blur sets in gradually, so that the picture's edge does not show.
     """
-    size = _quad_size(quad)
+    size = quad_size(quad)
     beyond = np.array([-quad.min(0), quad.max(0) - picture.size])
     if np.all(beyond <= 0):
         return picture, quad

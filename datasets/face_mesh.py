@@ -19,10 +19,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from datasets.alignment import face_quad, find_pictures
+from datasets.alignment import face_quad, find_pictures, quad_size
 from datasets.errors import DatasetError
 from datasets.naming import readable
-from datasets.pictures import read_picture
+from datasets.pictures import check_background, read_picture
 from datasets.pool import num_cores, process_map
 from dnnlib.files import atomic_file
 from dnnlib.optional import import_optional
@@ -66,16 +66,16 @@ class Face(NamedTuple):
     @property
     def side(self):
         """Side of the square that alignment cuts out, in pixels of the picture."""
-        quad = face_quad(self.landmarks)
-        return float(np.linalg.norm(quad[3] - quad[0]))
+        return quad_size(face_quad(self.landmarks))
 
 
-def find_landmarks(path, images, confidence=None, least_side=None, workers=None, on_error="stop"):
+def find_landmarks(path, images, background=None, confidence=None, least_side=None, workers=None, on_error="stop"):
     """Finds the faces in pictures, and writes their landmarks as the JSON that `alignment.align_faces` reads.
 
     Args:
         path: JSON file to write.
         images: Folder of pictures.
+        background: Colour to lay under transparent pixels; without it they are refused.
         confidence: The least of a face, None for `CONFIDENCE`; others are left out.
         least_side: The least `Face.side`, None for `LEAST_SIDE`; smaller faces are left out.
         workers: Worker processes; the default is the number of cores.
@@ -89,6 +89,7 @@ def find_landmarks(path, images, confidence=None, least_side=None, workers=None,
         ValueError: The package is not installed.
     """
     path, images = Path(path), Path(images)
+    check_background(background)
     confidence = CONFIDENCE if confidence is None else confidence
     least_side = least_side or LEAST_SIDE
     if os.path.lexists(path):
@@ -98,7 +99,7 @@ def find_landmarks(path, images, confidence=None, least_side=None, workers=None,
         raise DatasetError(f"There is no picture in {images}.")
     _import_litert()
     found, left_out = {}, []
-    work = functools.partial(_find_in_file, images)
+    work = functools.partial(_find_in_file, images, background)
     with contextlib.closing(process_map(work, files, min(workers or num_cores(), len(files)))) as results:
         progress = tqdm(results, desc="Finding faces", total=len(files), unit="picture", disable=None)
         for name, faces in zip(files, progress, strict=True):
@@ -120,17 +121,17 @@ def find_landmarks(path, images, confidence=None, least_side=None, workers=None,
     return left_out
 
 
-def only_face(image, confidence=CONFIDENCE):
+def only_face(image):
     """The landmarks of the one face in a picture, uint8 [H, W, 3]; DatasetError if there is none, or more than one."""
-    faces = [face for face in find_faces(image) if face.confidence >= confidence]
+    faces = [face for face in find_faces(image) if face.confidence >= CONFIDENCE]
     if len(faces) != 1:
         raise DatasetError(f"it shows {len(faces) or 'no'} faces that were found. Give a picture of one face.")
     return faces[0].landmarks
 
 
-def _find_in_file(images, name):
+def _find_in_file(images, background, name):
     try:
-        return find_faces(read_picture(os.path.join(images, name), channels=3, background="white"))
+        return find_faces(read_picture(images / name, channels=3, background=background))
     except DatasetError as error:
         return error
 

@@ -51,13 +51,23 @@ def linear_factor(name, latents, values):
     return Told(name, accuracy, guessing, (accuracy - guessing) / (1 - guessing) if guessing < 1 else 0.0)
 
 
+def factor_values(logits, columns):
+    """Which value of a factor each sample has: the largest of its logits, or whether the only one is positive.
+
+    Args:
+        logits: Of all attributes, [N, attributes].
+        columns: Those of the factor.
+
+    Returns:
+        Integers [N].
+    """
+    return logits[:, columns].argmax(axis=1) if len(columns) > 1 else (logits[:, columns[0]] > 0).astype(int)
+
+
 def measure(session, classifiers, count):
     """The mean score of all factors in Z and in W; see `Metric`. An attribute is a factor of two values."""
     *latents, logits = classified_samples(session, classifiers, count)
-    values = {
-        name: logits[:, columns].argmax(axis=1) if len(columns) > 1 else (logits[:, columns[0]] > 0).astype(int)
-        for name, columns in classifiers.groups.items()
-    }
+    values = {name: factor_values(logits, columns) for name, columns in classifiers.groups.items()}
     in_z, in_w = ([linear_factor(name, space, found) for name, found in values.items()] for space in latents)
     means = {f"factors_{space}": float(np.mean([f.score for f in told])) for space, told in (("z", in_z), ("w", in_w))}
     width = max(len("mean score"), *map(len, values))

@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dnnlib.image_files import image_grid
-from stylegan_tf.editing.projection import sampled_z
+from stylegan_tf.editing.projection import sampled_labels, sampled_z
 from stylegan_tf.pictures.figures import check_size, style_layers
 from stylegan_tf.pictures.sampler import latents
 
@@ -39,11 +39,7 @@ class Edit:
 def sampled_latents(sampler, space):
     """Samples of a latent space, [10,000, size], without truncation; classes take turns."""
     z = sampled_z(sampler)
-    if space == "z":
-        return z
-    labels = np.arange(len(z)) % len(sampler.classes) if sampler.label_size else None
-    labels = None if labels is None else np.eye(sampler.label_size, dtype=np.float32)[np.array(sampler.classes)[labels]]
-    return sampler.mapping(z, labels)[:, 0]
+    return z if space == "z" else sampler.mapping(z, sampled_labels(sampler))[:, 0]
 
 
 def make_edit(name, strength, normal, samples, space):
@@ -67,15 +63,20 @@ def edited_styles(sampler, look, seeds, edit, amounts, layers):
         float32 [len(seeds), len(amounts), num_layers, dlatent_size].
     """
     w = look.styles(sampler, seeds)
-    moved = np.repeat(w[:, None], len(amounts), axis=1)
     if edit.space == "w":
-        steps = np.asarray(amounts, np.float32)[:, None] * edit.step
-        moved[:, :, layers] += steps[:, None, :]
-        return moved
+        return moved_styles(w, edit, amounts, layers)
+    moved = np.repeat(w[:, None], len(amounts), axis=1)
     z, labels = latents(seeds, sampler.latent_size), look.labels(sampler, seeds)
     for i, amount in enumerate(amounts):
         other = sampler.truncate(sampler.mapping(z + amount * edit.step, labels), look.psi, look.cutoff)
         moved[:, i, layers] = other[:, layers]
+    return moved
+
+
+def moved_styles(w, edit, amounts, layers):
+    """Styles, [N, num_layers, dlatent_size], moved along a direction of W, as `edited_styles` returns them."""
+    moved = np.repeat(w[:, None], len(amounts), axis=1)
+    moved[:, :, layers] += (np.asarray(amounts, np.float32)[:, None] * edit.step)[:, None]
     return moved
 
 
@@ -107,8 +108,7 @@ def edit(sampler, look, seeds=None, edits=(), layers=None, columns=5, projected=
             if projected is None:
                 w, noise = edited_styles(sampler, look, [seed], change, amounts, chosen)[0], look.noise
             else:
-                w = np.repeat(projected.w[row : row + 1], columns, axis=0)
-                w[:, chosen] += (amounts[:, None] * change.step)[:, None].astype(np.float32)
+                w = moved_styles(projected.w[row : row + 1], change, amounts, chosen)[0]
                 noise = [np.repeat(image[row : row + 1], columns, axis=0) for image in projected.noise]
             pictures.append(sampler.synthesis(w, noise, [seed] * columns))
     return image_grid(np.concatenate(pictures), columns)

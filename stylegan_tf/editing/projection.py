@@ -70,6 +70,14 @@ def sampled_z(sampler, samples=STATISTICS_SAMPLES):
     return np.random.RandomState(STATISTICS_SEED).randn(samples, sampler.latent_size)
 
 
+def sampled_labels(sampler, label=None, samples=STATISTICS_SAMPLES):
+    """Labels that go with these latents: of one class, or of each in turn; None without classes."""
+    if not sampler.label_size:
+        return None
+    columns = sampler.classes if label is None else [label]
+    return np.eye(sampler.label_size, dtype=np.float32)[np.resize(columns, samples)]
+
+
 def sampled_statistics(sampler, labels=None, samples=STATISTICS_SAMPLES):
     """`w_statistics` of a network, without truncation.
 

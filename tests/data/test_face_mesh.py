@@ -15,7 +15,7 @@ from tiny_generators import tiny_generator
 
 import dataset_tool
 import run_projector
-from datasets.alignment import align_face, face_quad
+from datasets.alignment import align_face, face_quad, quad_size
 from datasets.errors import DatasetError
 from datasets.face_mesh import MODELS, POINTS, find_faces, only_face
 
@@ -47,8 +47,7 @@ def check(face, true):
     """Within 2% of the side that is cut out."""
     full = np.zeros((68, 2))
     full[36:42], full[42:48], full[48], full[54] = true
-    quad = face_quad(full)
-    side = np.linalg.norm(quad[3] - quad[0])
+    side = quad_size(face_quad(full))
     assert np.abs(four(face.landmarks) - true).max() < 0.02 * side
     assert face.side == pytest.approx(side, rel=0.15)
 
@@ -125,6 +124,7 @@ WRONG = [
     (["x.json", "--detector=mesh"], "does not exist"),
     (["--confidence=0.5"], "Give LANDMARKS or --detector=mesh"),
     (["--detector=mesh"], "No face was found in the 1 pictures of"),
+    (["--detector=mesh", "--background=nocolour"], "nocolour"),
     (["--detector=mesh", "--confidence=2"], "2.0 is not in the range"),
 ]
 
