@@ -19,6 +19,7 @@ from stylegan_tf.editing.directions import (
     write_planes,
 )
 from stylegan_tf.editing.edit import edited_styles, make_edit, sampled_latents
+from stylegan_tf.editing.projected import RESULT, write_result
 from stylegan_tf.pictures.gallery import Look
 from stylegan_tf.pictures.sampler import Sampler
 
@@ -188,6 +189,23 @@ def test_rows_from_one_side_to_the_other(network, tmp_path):
     assert normal @ held.normals[0] < 0
     expected = make_edit("glasses", 2.0, normal, sampled_latents(sampler, "w"), "w")
     assert str(expected) in text["edits"]
+
+
+def test_projected_pictures_are_edited_with_their_own_noise(network, tmp_path):
+    path, sampler = network
+    w = sampler.mapping(np.ones((1, 16)))
+    noise = [np.full((1, *shape[1:]), 0.5, np.float32) for shape in sampler.generator.noise_shapes]
+    (tmp_path / "face").mkdir()
+    write_result(tmp_path / "face" / RESULT, w, noise, {"network sha256": sampler.network_hash})
+    given = f"--w={tmp_path / 'face'}", "--direction=pca-0:2", "--columns=3", f"--outdir={tmp_path}"
+    result = invoke(f"--network={path}", *given)
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    cells = np.split(np.asarray(Image.open(tmp_path / "edit.png")).astype(int), 3, axis=1)
+    samples = sampled_latents(sampler, "w")
+    step = make_edit("pca-0", 2.0, principal_components(samples, 1).normals[0], samples, "w").step
+    for cell, amount in zip(cells, (-1, 0, 1), strict=True):
+        assert np.abs(cell - sampler.synthesis(w + np.float32(amount) * step, noise)[0]).max() <= 1
+    assert not np.array_equal(cells[0], cells[2])
 
 
 def test_list(network):
