@@ -227,6 +227,7 @@ def test_digits():
             tick_kimg_dict={},
         ),
         average_half_life_kimg=3.0,
+        threads_per_operation=1,
         snapshot_ticks=4,
     )
 

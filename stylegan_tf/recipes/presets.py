@@ -157,6 +157,7 @@ DATASETS = {
             "tick_kimg_dict": {},
         },
         "average_half_life_kimg": 3,
+        "threads_per_operation": 1,
         "snapshot_ticks": 4,
     },
 }

@@ -193,6 +193,14 @@ class TrainingConfig:
     xla: bool | None = setting(
         None, "Compile the networks with XLA.", resumable=True, learned=False, unset="on GPUs only"
     )
+    threads_per_operation: int = setting(
+        0,
+        "Threads among which the CPU divides an operation; 0: as many as there are cores. Small networks are faster "
+        "with 1: operations that do not wait for one another still run at the same time.",
+        COUNT_OR_NONE,
+        resumable=True,
+        learned=False,
+    )
     seed: int = setting(1000, "Seed of everything random.", Range(0, 2**32 - 1), learned=False)
     total_kimg: float = setting(25000, "Length of the run in thousands of real images.", POSITIVE, resumable=True)
     networks: str = setting(

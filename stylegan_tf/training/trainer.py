@@ -12,7 +12,7 @@ from datasets.pipeline import shuffle_window
 from dnnlib.run_dir import RunLock
 from stylegan_tf.recipes.settings import to_dict
 from stylegan_tf.runtime.agreement import agree, check_alike, watch
-from stylegan_tf.runtime.devices import make_strategy
+from stylegan_tf.runtime.devices import make_strategy, use_threads
 from stylegan_tf.runtime.hosts import find_hosts
 from stylegan_tf.runtime.precision import use_precision
 from stylegan_tf.runtime.processor import remark_on_precision
@@ -64,6 +64,7 @@ class Trainer:
         check_backend()
         check_settings(config, metrics)
         self.hosts = find_hosts()
+        use_threads(config.threads_per_operation)
         self.strategy = make_strategy(config.num_gpus, self.hosts)
         use_precision(config.precision)
         with watch(self.hosts), ExitStack() as until_ready:
