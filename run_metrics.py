@@ -10,6 +10,7 @@ from metrics import METRICS
 from metrics.evaluate import PAPER, evaluate, resolve
 from metrics.options import CROPS, DEGENERATE, SVMS
 from stylegan_tf.files.published import PUBLISHED
+from stylegan_tf.files.shipped_networks import SHIPPED
 from stylegan_tf.runtime.devices import count_gpus
 
 
@@ -30,7 +31,7 @@ from stylegan_tf.runtime.devices import count_gpus
     required=True,
     metavar="NETWORK",
     help="A run (for its newest snapshot), a snapshot, a .keras, .pkl or .pt file, the URL of a .pkl or .pt, or the "
-    f"name of a published network: {', '.join(PUBLISHED)}.",
+    f"name of a network that comes with the project ({', '.join(SHIPPED)}) or is published: {', '.join(PUBLISHED)}.",
 )
 @click.option("--all-snapshots", is_flag=True, help="Measure every snapshot of the run.")
 @click.option("--dataset", help="Data set: a folder in --data-dir, or its path.  [default: the run's]")

@@ -9,30 +9,20 @@ import numpy as np
 import tensorflow as tf
 
 import dnnlib.quiet_tensorflow  # noqa: F401
-from datasets.alignment import align_face
-from datasets.errors import DatasetError
-from datasets.face_mesh import only_face
-from datasets.opening import open_dataset, split_path
-from datasets.pictures import SUFFIXES, check_background, crop_center, largest_of_aspect, read_picture, resize
+from datasets.pictures import SUFFIXES, check_background
+from datasets.targets import read_face, read_target_picture
 from dnnlib.cli import INTERRUPTED, SEED, Command, UserPath, Whole, one_line_errors
 from dnnlib.files import atomic_file, check_new_file
 from dnnlib.image_files import save_image
-from metrics import networks
-from metrics.classifier_training import RECIPES
 from metrics.options import Options
-from metrics.session import Session
-from stylegan_tf.editing.distances import PixelDistance, lpips_distance
+from metrics.projection_distances import DISTANCES, choose, open_distance
 from stylegan_tf.editing.projected import RESULT, project, read_projected, still_to_project, write_result
 from stylegan_tf.editing.projection import SPACES, Projection, Schedule, sampled_labels, sampled_statistics
 from stylegan_tf.editing.tuning import STEPS, tune
 from stylegan_tf.files.find import find_targets, load_generator
 from stylegan_tf.files.identity import network_hash
-from stylegan_tf.perception import weights
-from stylegan_tf.perception.lpips import LPIPS
 from stylegan_tf.pictures.sampler import Sampler
-from stylegan_tf.recipes.presets import split_size
 
-DISTANCES = ("lpips", "classifier", "pixels")
 TUNED, TUNED_PICTURE = "tuned.keras", "tuned.png"
 
 
@@ -177,72 +167,6 @@ def pictures_in(paths):
     return found
 
 
-def read_face(path, generator, background):
-    """The one face in a picture, aligned as FFHQ's are, uint8 [R, R, C]; DatasetError if there is none, or several."""
-    try:
-        picture = read_picture(path, generator.num_channels, background)
-        return align_face(picture, only_face(picture), generator.resolution)
-    except DatasetError as error:
-        raise DatasetError(f"{path}: {error}") from None
-
-
-def read_target_picture(path, generator, crop, background):
-    """A picture like a generator's, uint8 [R, R, C]; one of the aspect of its data is squeezed as they were.
-
-    Raises:
-        DatasetError: It is damaged, of another size, or in colour where the network's are grey.
-    """
-    side = generator.resolution
-    try:
-        picture = read_picture(path, generator.num_channels, background)
-        height, width, _ = picture.shape
-        if generator.aspect:
-            return squeezed(picture, side, generator.aspect, crop)
-        if (height, width) == (side, side):
-            return picture
-        if not crop:
-            raise DatasetError(
-                f"it is {width}x{height}, and the network's images are {side}x{side}. Give --crop to cut its middle "
-                "out and reduce that."
-            )
-        smaller = min(height, width)
-        if smaller < side:
-            raise DatasetError(f"it is {width}x{height}, smaller than the network's {side}x{side}. Give a larger one.")
-        return resize(crop_center(picture, smaller, smaller), side, side, "lanczos")
-    except DatasetError as error:
-        raise DatasetError(f"{path}: {error}") from None
-
-
-def squeezed(picture, side, aspect, crop):
-    """A picture of an aspect, uint8 [H, W, C], as a square; DatasetError if it has another and must not be cropped."""
-    height, width, _ = picture.shape
-    across, down = largest_of_aspect(width, height, aspect)
-    if not crop and max(width - across, height - down) > 1:
-        raise DatasetError(
-            "it is {}x{}, and the network's pictures are {}:{}. Give --crop to cut that out of its middle.".format(
-                width, height, *aspect
-            )
-        )
-    if max(across, down) < side:
-        raise DatasetError(
-            f"its longer side of {max(across, down)} is smaller than the network's {side}. Give a larger one."
-        )
-    return resize(crop_center(picture, across, down), side, side, "lanczos")
-
-
-def choose(target, distance, dataset, data_dir):
-    """(data set, its folder, distance) of a user's options and of the network's run; no data set is None."""
-    if dataset is not None:
-        dataset, data_dir = split_path(dataset, data_dir)
-    config = target.config
-    own = config is not None and dataset in (None, config.dataset)
-    dataset = config.dataset if dataset is None and config else dataset
-    data_dir = data_dir or (config.data_dir if own else "data")
-    # Small drawings, which have little to do with LPIPS's photographs; their classifiers are trained within minutes.
-    classified = dataset is not None and split_size(dataset)[0] in RECIPES
-    return dataset, data_dir, distance or ("classifier" if classified else "lpips")
-
-
 def check_effect(distance, tuning, tune_steps, **given):
     """ValueError for an option that is given and does nothing."""
     if tune_steps is not None and not tuning:
@@ -251,23 +175,6 @@ def check_effect(distance, tuning, tune_steps, **given):
     for name, value in given.items():
         if value is not None and name not in taken:
             raise ValueError(f"--{name.replace('_', '-')} has no effect with --distance={distance}; leave it out.")
-
-
-def open_distance(generator, name, dataset, data_dir, options):
-    """What is made small, one of `editing.distances`."""
-    if name == "pixels":
-        return PixelDistance()
-    if name == "lpips":
-        files = networks.files_of(networks.lpips, options)
-        return lpips_distance(LPIPS(*(weights.obtain(file, options.cache_dir, path) for file, path in files)))
-    folder = options.classifiers
-    if folder is None:
-        if dataset is None:
-            raise ValueError("--distance=classifier needs the classifiers of a data set; name it with --dataset.")
-        data = open_dataset(dataset, data_dir, generator.resolution, generator.label_size)
-        with Session(generator, data, options) as session:
-            folder = networks.classifiers_of(session, shared_trunk=True)
-    return networks.classifier_distance(folder, generator)
 
 
 def tune_to(generator, folders, pictures, distance, steps, path):

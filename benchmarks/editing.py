@@ -19,12 +19,12 @@ import tensorflow as tf
 # Python puts this file's folder on the path, not the project's.
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-import run_projector
 from datasets.opening import open_dataset
 from dnnlib.cli import Command, Finite, UserPath, Whole, one_line_errors
 from metrics.linear_factors import factor_values
 from metrics.networks import classifiers
 from metrics.options import Options
+from metrics.projection_distances import choose
 from metrics.session import Session
 from stylegan_tf.editing.directions import FILE, closed_form, principal_components, read_planes
 from stylegan_tf.editing.edit import edited_styles, make_edit, sampled_latents
@@ -52,7 +52,7 @@ def main(network, count, strength, most, dataset, data_dir, cache_dir, file):
     target = find_targets(network, cache_dir=cache_dir)[-1]
     generator = load_generator(target.path)
     sampler = Sampler(generator)
-    dataset, data_dir, _ = run_projector.choose(target, None, dataset, data_dir)
+    dataset, data_dir, _ = choose(target, None, dataset, data_dir)
     if dataset is None:
         raise ValueError(f"{network} does not tell its data set; name it with --dataset.")
     file = file or target.home / FILE

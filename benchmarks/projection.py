@@ -18,11 +18,11 @@ import tensorflow as tf
 # Python puts this file's folder on the path, not the project's.
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-import run_projector
 from datasets.opening import open_dataset
 from dnnlib.cli import Command, UserPath, Whole, one_line_errors
 from dnnlib.optional import import_optional
 from metrics.options import Options
+from metrics.projection_distances import DISTANCES, choose, open_distance
 from stylegan_tf.editing.projection import Projection, Schedule, sampled_labels, sampled_statistics
 from stylegan_tf.files.find import find_targets, load_generator
 from stylegan_tf.pictures.sampler import Sampler, latents
@@ -32,7 +32,7 @@ from stylegan_tf.pictures.sampler import Sampler, latents
 @click.argument("network", type=UserPath())
 @click.option("--images", "count", type=Whole(1, 1000), default=20, help="Images of each kind.")
 @click.option("--steps", type=Whole(1, 10**6), default=1000, help="Steps of each projection.")
-@click.option("--distance", type=click.Choice(run_projector.DISTANCES), help="See run_projector.py.")
+@click.option("--distance", type=click.Choice(DISTANCES), help="See run_projector.py.")
 @click.option("--truncation-psi", "psi", type=float, default=0.7, help="Of the network's own images.")
 @click.option("--dataset", help="Data set of the real images.  [default: the run's]")
 @click.option("--data-dir", type=UserPath(), help="Folder of data sets.  [default: the run's, or data]")
@@ -45,10 +45,10 @@ def main(network, count, steps, distance, psi, dataset, data_dir, cache_dir, out
     target = find_targets(network, cache_dir=cache_dir)[-1]
     generator = load_generator(target.path)
     sampler = Sampler(generator)
-    dataset, data_dir, name = run_projector.choose(target, distance, dataset, data_dir)
+    dataset, data_dir, name = choose(target, distance, dataset, data_dir)
     if dataset is None:
         raise ValueError(f"{network} does not tell its data set; name that of the real images with --dataset.")
-    opened = run_projector.open_distance(generator, name, dataset, data_dir, Options(cache_dir=cache_dir))
+    opened = open_distance(generator, name, dataset, data_dir, Options(cache_dir=cache_dir))
     data = open_dataset(dataset, data_dir, generator.resolution)
     chosen = np.sort(np.random.RandomState(0).permutation(data.num_images)[:count])
     real = np.asarray(data.read_images(generator.resolution, chosen))

@@ -23,6 +23,18 @@ def _path_length(space, ends, whole=False):
     return Metric(where, networks.lpips, measure, perceptual_path.SAMPLES, reals=False)
 
 
+def _path_length_by_classifier(space, ends):
+    where = f"path length in {space.upper()}, {'at the ends of paths' if ends else 'along whole paths'}"
+    where += ", in a classifier's features"
+    measure = partial(perceptual_path.measure, space=space, ends=ends, whole=True, name="pl_classifier")
+    return Metric(where, networks.trunk_distance, measure, perceptual_path.SAMPLES, reals=False)
+
+
+def _mixed_by_classifier(latents):
+    summary = f"Frechet distance of a classifier's features, {latents} latents mixed in each image"
+    return Metric(summary, networks.trunk, partial(frechet.measure, name="fd", latents=latents), None)
+
+
 def _mixed(latents):
     summary = f"FID with {latents} latents mixed in each image (Table 2)"
     return Metric(summary, networks.inception, partial(frechet.measure, latents=latents))
@@ -61,10 +73,17 @@ METRICS = {
     "fd_classifier": Metric(
         "Frechet distance of a classifier's features", networks.trunk, partial(frechet.measure, name="fd"), None
     ),
+    "fd_classifier_mix2": _mixed_by_classifier(2),
+    "fd_classifier_mix3": _mixed_by_classifier(3),
+    "fd_classifier_mix4": _mixed_by_classifier(4),
     "kd_classifier": Metric(
         "kernel distance of a classifier's features", networks.trunk, partial(kernel_distance.measure, name="kd"), None
     ),
     "pr_classifier": Metric(
         "precision and recall in a classifier's features", networks.trunk, precision_recall.measure, None
     ),
+    "pl_classifier_zfull": _path_length_by_classifier("z", ends=False),
+    "pl_classifier_wfull": _path_length_by_classifier("w", ends=False),
+    "pl_classifier_zend": _path_length_by_classifier("z", ends=True),
+    "pl_classifier_wend": _path_length_by_classifier("w", ends=True),
 }

@@ -41,7 +41,7 @@ _TAKEN_BY = {
     "crop": lambda name: name.startswith("ppl_"),
     "svm": lambda name: name == "ls",
     "degenerate": lambda name: name == "ls",
-    "classifiers": lambda name: metrics.METRICS[name].network in (networks.classifiers, networks.trunk),
+    "classifiers": lambda name: metrics.METRICS[name].network in networks.BY_CLASSIFIERS,
 }
 
 

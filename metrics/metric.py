@@ -56,7 +56,7 @@ class Metric:
 
     def needs_data(self, options):
         """Whether there must be a data set: to compare with, or to know which classifiers to take."""
-        return self.reals or (self.network is networks.classifiers and options.classifiers is None)
+        return self.reals or (self.network in networks.BY_CLASSIFIERS and options.classifiers is None)
 
     def count(self, session):
         """The number of samples."""

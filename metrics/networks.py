@@ -1,5 +1,6 @@
 """The networks that metrics look at images with, opened for a session; those of small data sets are trained."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -57,6 +58,31 @@ def trunk(session):
     return TrunkFeatures(open_classifiers(session, shared_trunk=True))
 
 
+class TrunkDistance:
+    """How far apart two batches of images are by what a shared trunk sees in them, at all its resolutions.
+
+    Args:
+        classifiers: `AttributeClassifiers` of a shared trunk.
+
+    Attributes:
+        hash: SHA-256 of what it computes with, hexadecimal.
+    """
+
+    def __init__(self, classifiers):
+        (network,) = classifiers.networks
+        self.hash = classifiers.hash
+        self.distance = FeatureDistance("classifier", partial(feature_maps, network))
+
+    def __call__(self, images_a, images_b):
+        """Distances, float [N], of images in [0, 255], float [N, R, R, C]."""
+        return self.distance.between(*map(self.distance.features, (images_a, images_b)))
+
+
+def trunk_distance(session):
+    """The distance of path lengths where it is not LPIPS, that of the classifier that tells all attributes at once."""
+    return TrunkDistance(open_classifiers(session, shared_trunk=True))
+
+
 def classifier_distance(folder, generator):
     """How far apart images like a generator's are by what classifiers see in them.
 
@@ -91,12 +117,12 @@ def folder_for(dataset, options):
 
 
 def check_classifiers(network, dataset, options):
-    """ValueError if `network` is `classifiers` or `trunk`, and those that it would open for a data set are missing."""
+    """ValueError if `network` is one of BY_CLASSIFIERS, and those that it would open for a data set are missing."""
     trained_here = options.classifiers is None and dataset.name in RECIPES
-    if network in (classifiers, trunk) and not trained_here:
+    if network in BY_CLASSIFIERS and not trained_here:
         folder = options.classifiers or folder_for(dataset, options)
         side = min(dataset.resolution, MAX_RESOLUTION)
-        find_classifiers(folder, side, dataset.num_channels, shared_trunk=network is trunk)
+        find_classifiers(folder, side, dataset.num_channels, shared_trunk=network is not classifiers)
 
 
 def open_classifiers(session, shared_trunk):
@@ -119,3 +145,7 @@ def train_small_classifiers(session, folder, shared_trunk):
     settings = settings_of(name, shared_trunk)
     num_gpus = count_gpus_of(session.generator)
     train_classifiers(session.labelled_dataset, folder, settings, num_gpus=num_gpus, shared_trunk=shared_trunk)
+
+
+# What opens classifiers of the data set.
+BY_CLASSIFIERS = (classifiers, trunk, trunk_distance)

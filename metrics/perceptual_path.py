@@ -93,13 +93,14 @@ def without_outliers(distances):
     return distances[(low <= distances) & (distances <= high)]
 
 
-def measure(session, lpips, count, space, ends, whole=False):
+def measure(session, lpips, count, space, ends, whole=False, name=None):
     """Perceptual path length; see `Metric`.
 
     Args:
         space: "z" or "w".
         ends: Whether to look at the ends of paths only, t = 0, instead of anywhere.
         whole: Whether to look at whole images, whatever the options say: "ppl2", StyleGAN2's.
+        name: What the result is called if `lpips` is another distance; its numbers are no PPL.
     """
     samples, crop = session.samples, "none" if whole else session.options.crop
 
@@ -120,4 +121,5 @@ def measure(session, lpips, count, space, ends, whole=False):
 
     where = f"{space}{'end' if ends else 'full'}"
     rows = session.sample_rows(f"ppl_{where}", 1, distances, count, network=lpips.hash, crop=crop)
-    return Result({f"{'ppl2' if whole else 'ppl'}_{where}": mean_without_outliers(rows[:][:, 0])}, {"crop": crop})
+    name = name or ("ppl2" if whole else "ppl")
+    return Result({f"{name}_{where}": mean_without_outliers(rows[:][:, 0])}, {"crop": crop})

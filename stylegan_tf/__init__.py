@@ -12,8 +12,9 @@ def load(source, *, cache_dir="cache", dtype="float32"):
 
     Args:
         source: The folder of a run (its newest snapshot is taken) or of a snapshot, a .keras file, a .pkl or .pt file
-            of another project; or, where there is no file of that name, the URL of such a file or the name of a
-            published network, such as "ffhq-1024", which are downloaded.
+            of another project; or, where there is no file of that name, "avatars-64" or "digits-32", which come with
+            the project; or the URL of such a file or the name of a published network, such as "ffhq-1024", which are
+            downloaded.
         cache_dir: Where downloads are kept.
         dtype: Keras dtype policy to compute in, whatever the file's is.
 

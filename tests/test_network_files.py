@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from tiny_generators import SIZES, tiny_generator
 
+from stylegan_tf.export.model_card import licence
 from stylegan_tf.files import find
-from stylegan_tf.files.find import find_targets, load_generator
+from stylegan_tf.files.find import find_targets, load_generator, load_trained
 from stylegan_tf.files.official import load_pickle
 from stylegan_tf.networks import MappingNetwork
 from stylegan_tf.recipes.settings import TrainingConfig, to_dict
@@ -178,3 +179,23 @@ def test_networks(tmp_path):
     (tmp_path / "G.keras").write_bytes((tmp_path / "G.keras").read_bytes()[:-100])
     with pytest.raises(ValueError, match=r"G\.keras is damaged, or no network of this project \(\w+\); give"):
         load_generator(tmp_path / "G.keras")
+
+
+@pytest.mark.parametrize("name, resolution, dataset", [("avatars-64", 64, "avatars"), ("digits-32", 32, "digits")])
+def test_networks_that_come_with_the_project(tmp_path, monkeypatch, name, resolution, dataset):
+    """They are whole, are found anywhere, write nothing where they lie, and tell nothing of where they were made."""
+    monkeypatch.chdir(tmp_path)
+    (target,) = find_targets(name)
+    assert (target.name, target.home, target.config.dataset) == (name, Path(), dataset)
+    generator = load_generator(target.path)
+    assert generator.resolution == resolution
+    assert float(np.std(generator(np.random.default_rng(0).standard_normal((4, generator.latent_size))))) > 0.3
+    _, networks = load_trained(name)
+    assert networks.keys() == {"G", "D", "Gs"}
+    folder = target.path.parent
+    assert '"/' not in (folder / "training.json").read_text() and (folder / "README.md").is_file()
+    assert licence(target).startswith("CC0 1.0")
+    assert sum(file.stat().st_size for file in folder.parent.rglob("*")) < 6e6
+    Path(name).mkdir()
+    with pytest.raises(ValueError, match="There is no"):  # a folder of that name comes first
+        find_targets(name)

@@ -20,14 +20,11 @@ from stylegan_tf.commands.picture_options import (
     w_option,
 )
 from stylegan_tf.editing.blending import blend
-from stylegan_tf.editing.directions import FILE, closed_form, has_planes, holding, principal_components, read_planes
-from stylegan_tf.editing.edit import SPACES, edit, make_edit, sampled_latents
+from stylegan_tf.editing.directions import FILE, has_planes, holding
+from stylegan_tf.editing.edit import SPACES, edit, find_directions, make_edit, planes_of, sampled_latents
 from stylegan_tf.files.find import find_targets, load_generator
 from stylegan_tf.pictures.figures import style_layers
 from stylegan_tf.pictures.paper_figures import Figure
-
-# Of principal components and of the closed form, so many are named.
-_FOUND = 16
 
 
 class Step(click.ParamType):
@@ -108,7 +105,7 @@ def make_edits(
     sampler = opened[0]
     chosen = slice(None) if layers is None else style_layers(layers, sampler.num_layers)
     samples = sampled_latents(sampler, space)
-    file = file or find_targets(network, cache_dir=given["cache_dir"])[-1].home / FILE
+    file = file or planes_of(find_targets(network, cache_dir=given["cache_dir"])[-1], sampler.network_hash)
     found = find_directions(sampler, file, space, samples, chosen)
     if listed:
         width = max(map(len, found.names))
@@ -123,22 +120,6 @@ def make_edits(
     source = {"seeds": seeds} if projected is None else {"projected": projected}
     figure = Figure(edit, source | {"edits": edits, "layers": layers, "columns": columns})
     save_figure(figure, outdir, opened, psi=psi, cutoff=cutoff, noise=noise, label=label)
-
-
-def find_directions(sampler, file, space, samples, layers):
-    """The `Directions` of a network in a space."""
-    planes = read_planes(file, sampler.network_hash, space)
-    if space == "z":
-        if planes is None:
-            raise ValueError(
-                f"{file} has no attributes of this network, and other directions are of w; measure --metric=ls with "
-                "run_metrics.py, or leave --space=z out."
-            )
-        return planes
-    found = principal_components(samples, _FOUND)
-    if sampler.generator.synthesis.styles:
-        found = found.joined(closed_form(sampler.generator, layers, _FOUND))
-    return found if planes is None else planes.joined(found)
 
 
 @click.command("blend", cls=Command)

@@ -14,6 +14,7 @@ from dnnlib.files import check_can_create, check_new_file, check_room
 from stylegan_tf.export.formats import export_keras, export_onnx, export_weights
 from stylegan_tf.export.model_card import network_facts
 from stylegan_tf.export.savedmodel import export_savedmodel, version_folder
+from stylegan_tf.export.web import RUNTIME, export_web
 from stylegan_tf.files.find import find_targets, load_generator
 from stylegan_tf.networks.families import usual_truncation
 
@@ -23,7 +24,12 @@ FILES = {
     "onnx": (export_onnx, ".onnx", ("truncation_cutoff",)),
     "weights": (export_weights, ".npz", ()),
 }
-FORMATS = ("savedmodel", *FILES)
+# What writes a folder, likewise.
+FOLDERS = {
+    "savedmodel": (export_savedmodel, "", ("version", "max_batch", "truncation_cutoff")),
+    "web": (export_web, "", ("runtime",)),
+}
+FORMATS = ("savedmodel", *FILES, "web")
 
 
 @click.command(cls=Command, context_settings={"show_default": True, "max_content_width": 110})
@@ -38,7 +44,8 @@ FORMATS = ("savedmodel", *FILES)
     "--output",
     type=UserPath("file", path_type=Path),
     required=True,
-    help="savedmodel: folder of the model, such as serving/models/stylegan; else the file, NAME.keras, .onnx or .npz.",
+    help="savedmodel: folder of the model, such as serving/models/stylegan; web: folder of the page; else the file, "
+    "NAME.keras, .onnx or .npz.",
 )
 @click.option("--format", "form", type=click.Choice(FORMATS), default="savedmodel", help="What to write.")
 @click.option(
@@ -50,27 +57,31 @@ FORMATS = ("savedmodel", *FILES)
     type=Whole(0, 1000),
     help=f"savedmodel, onnx: layers that psi truncates.  [default: {usual_truncation('cutoff')}]",
 )
-@click.option("--cache-dir", type=UserPath(), default="cache", help="Folder of downloaded networks.")
+@click.option(
+    "--onnxruntime-web", "runtime", type=UserPath(), metavar="PATH", help=f"web: local copy of {RUNTIME.name}."
+)
+@click.option("--cache-dir", type=UserPath(), default="cache", help="Folder of what is downloaded.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and stop.")
 @click.pass_context
 @one_line_errors
-def main(context, network, output, form, version, max_batch, truncation_cutoff, cache_dir, dry_run):
-    """Export a network for TensorFlow Serving, ONNX Runtime, Keras, or as plain weights.
+def main(context, network, output, form, version, max_batch, truncation_cutoff, runtime, cache_dir, dry_run):
+    """Export a network for TensorFlow Serving, ONNX Runtime, Keras, as plain weights, or as a page for browsers.
 
     What is written is complete or not there; nothing is overwritten. TensorFlow Serving finds a new version by itself.
     """
-    settings = {"version": version, "max_batch": max_batch, "truncation_cutoff": truncation_cutoff}
-    export, suffix, taken = FILES.get(form, (export_savedmodel, "", tuple(settings)))
+    settings = {"version": version, "max_batch": max_batch, "truncation_cutoff": truncation_cutoff, "runtime": runtime}
+    export, suffix, taken = FILES.get(form) or FOLDERS[form]
     for name in settings.keys() - taken:
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise ValueError(f"--{name.replace('_', '-')} has no effect with --format={form}; leave it out.")
+            option = {"runtime": "onnxruntime-web"}.get(name, name.replace("_", "-"))
+            raise ValueError(f"--{option} has no effect with --format={form}; leave it out.")
     target = find_targets(network, cache_dir=cache_dir)[-1]
-    if form == "savedmodel":
+    if form in FOLDERS:
         check_can_create(output)
         for other, (_, ending, _) in FILES.items():
             if output.suffix == ending:
                 raise ValueError(
-                    f"With --format=savedmodel, {output} would be a folder; use --format={other}, or another name."
+                    f"With --format={form}, {output} would be a folder; use --format={other}, or another name."
                 )
     elif output.suffix != suffix:
         raise ValueError(f"With --format={form}, the file must be called NAME{suffix}; received {output}.")
@@ -84,14 +95,19 @@ def main(context, network, output, form, version, max_batch, truncation_cutoff, 
         return
     generator = load_generator(target.path)
     check_room(path, sum(variable.numpy().nbytes for variable in generator.variables))
+    given = {name: settings[name] for name in taken}
+    if form == "web":
+        given |= {"target": target, "cache_dir": cache_dir}
     try:
-        export(generator, output, facts=facts, **{name: settings[name] for name in taken})
+        export(generator, output, facts=facts, **given)
     except (OSError, tf.errors.OpError) as error:
         reason = str(getattr(error, "strerror", None) or getattr(error, "message", error)).partition("\n")[0]
         raise OSError(f"{path} cannot be written: {reason}. Make room, or choose another place.") from error
     click.echo(f"{path}: {megabytes(path):.1f} MB, {form} of {target.path}")
     if form == "savedmodel":
         click.echo(f"Serve it with: {serving_command(path.parent)}")
+    if form == "web":
+        click.echo(f"Look at it with: {shlex.join(['python', '-m', 'http.server', '--directory', str(path)])}")
 
 
 def megabytes(path):

@@ -7,11 +7,14 @@ import numpy as np
 from tqdm import tqdm
 
 from dnnlib.image_files import image_grid
+from stylegan_tf.editing.directions import FILE, closed_form, has_planes, principal_components, read_planes
 from stylegan_tf.editing.projection import sampled_labels, sampled_z
 from stylegan_tf.pictures.figures import check_size, style_layers
 from stylegan_tf.pictures.sampler import latents
 
 SPACES = ("w", "z")
+# Of principal components and of the closed form, so many are named.
+_FOUND = 16
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,61 @@ def sampled_latents(sampler, space):
     return z if space == "z" else sampler.mapping(z, sampled_labels(sampler))[:, 0]
 
 
+def planes_of(target, network_hash):
+    """Path of the planes of a Target's network: beside its metrics, or, where it comes with the project, beside it."""
+    own = target.path.with_name(FILE)
+    return own if has_planes(own, network_hash) else target.home / FILE
+
+
+def find_directions(sampler, file, space, samples, layers):
+    """The `Directions` of a network in a space: of attributes, where they are known, and those found without labels.
+
+    Args:
+        sampler: Sampler.
+        file: Path of `directions.FILE`, which need not be there.
+        space: "w" or "z".
+        samples: See `sampled_latents`.
+        layers: Slice of the layers that the closed form looks at.
+
+    Raises:
+        ValueError: There are none, or the file is damaged.
+    """
+    planes = read_planes(file, sampler.network_hash, space)
+    if space == "z":
+        if planes is None:
+            raise ValueError(
+                f"{file} has no attributes of this network, and other directions are of w; measure --metric=ls with "
+                "run_metrics.py, or leave --space=z out."
+            )
+        return planes
+    found = principal_components(samples, _FOUND)
+    if sampler.generator.synthesis.styles:
+        found = found.joined(closed_form(sampler.generator, layers, _FOUND))
+    return found if planes is None else planes.joined(found)
+
+
 def make_edit(name, strength, normal, samples, space):
     """An `Edit` by a number of deviations, those of samples, [N, size], along a normal of length 1, [size]."""
     deviation = float(np.std(np.asarray(samples, np.float64) @ normal))
     return Edit(name, strength, (strength * deviation * normal).astype(np.float32), space)
+
+
+def unit_steps(sampler, file):
+    """All directions of w that are known of a network, each with the step of a deviation along it.
+
+    Args:
+        sampler: Sampler.
+        file: See `find_directions`.
+
+    Returns:
+        {name: (float32 [dlatent_size], what is known of it, in a few words)}.
+    """
+    samples = sampled_latents(sampler, "w")
+    found = find_directions(sampler, file, "w", samples, slice(None))
+    return {
+        name: (make_edit(name, 1.0, normal, samples, "w").step, remark)
+        for name, normal, remark in zip(found.names, found.normals, found.remarks, strict=True)
+    }
 
 
 def edited_styles(sampler, look, seeds, edit, amounts, layers):

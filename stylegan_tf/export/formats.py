@@ -78,43 +78,61 @@ def export_onnx(generator, path, facts=None, truncation_cutoff=None):
         ValueError: The name does not end in .onnx, or a package is missing.
         OSError: It cannot be written.
     """
+    cutoff = generator.truncated_layers if truncation_cutoff is None else truncation_cutoff
+
+    def images(*z_and_labels_and_psi):
+        *z_and_labels, psi = z_and_labels_and_psi
+        return {
+            "images": generator.synthesis(generator.truncate(generator.mapping(*z_and_labels), psi[:, None], cutoff))
+        }
+
+    with _output(path, ".onnx") as file:
+        widths = latent_widths(generator) | {"truncation_psi": ()}
+        write_onnx(file, generator.variables, images, widths, _card(generator, facts))
+
+
+def latent_widths(generator):
+    """{input: shape of one} of what a mapping network takes: latents, and labels where there are classes."""
+    widths = {"latents": generator.latent_size, "labels": generator.label_size}
+    return {name: (width,) for name, width in widths.items() if width}
+
+
+def write_onnx(file, variables, function, inputs, card):
+    """Writes an ONNX model of any number of images N.
+
+    The weights are arguments of what is converted, since the converter copies and folds constants many times over: as
+    constants, those of a network for 256 x 256 take it a minute and 10 GB.
+
+    Args:
+        file: Path.
+        variables: Keras variables that are its weights.
+        function: Function of tensors that uses them, and returns {output: tensor}.
+        inputs: {name: shape of one} of its arguments, float32.
+        card: What is said in the metadata, a dictionary for JSON.
+
+    Raises:
+        ValueError: A package is missing.
+        OSError: It cannot be written.
+    """
     # In this order, as installing tf2onnx brings onnx along.
     tf2onnx, onnx = (import_optional(package, "Exporting to ONNX", "onnx") for package in ("tf2onnx", "onnx"))
-    with _output(path, ".onnx") as file:
-        function, specs = _images_function(generator, truncation_cutoff)
-        model, _ = tf2onnx.convert.from_function(function, specs, opset=_OPSET)
-        _store_weights(model.graph, generator.variables, onnx)
-        for value in (*model.graph.input, *model.graph.output):
-            value.type.tensor_type.shape.dim[0].dim_param = "N"
-        card = _card(generator, facts)
-        onnx.helper.set_model_props(
-            model, {key: value if isinstance(value, str) else json.dumps(value) for key, value in card.items()}
-        )
-        onnx.checker.check_model(model, full_check=True)
-        onnx.save(model, file)
-
-
-def _images_function(generator, truncation_cutoff):
-    """Images as a function of inputs and weights, and the specifications of its arguments.
-
-    The weights are arguments, since the converter copies and folds constants many times over: as constants, those of a
-    network for 256 x 256 take it a minute and 10 GB.
-    """
-    variables = generator.variables
-    cutoff = generator.truncated_layers if truncation_cutoff is None else truncation_cutoff
-    widths = {"latents": generator.latent_size, "labels": generator.label_size}
-    inputs = [tf.TensorSpec([None, width], tf.float32, name) for name, width in widths.items() if width]
-    inputs.append(tf.TensorSpec([None], tf.float32, "truncation_psi"))
+    specs = [tf.TensorSpec([None, *shape], tf.float32, name) for name, shape in inputs.items()]
     weights = [tf.TensorSpec(variable.shape, variable.dtype, variable.path) for variable in variables]
 
     @tf.function(autograph=False)
-    def images(*tensors):
-        *z_and_labels, psi = tensors[: len(inputs)]
-        with keras.StatelessScope(zip(variables, tensors[len(inputs) :], strict=True)):
-            w = generator.truncate(generator.mapping(*z_and_labels), psi[:, None], cutoff)
-            return {"images": generator.synthesis(w)}
+    def call(*tensors):
+        with keras.StatelessScope(zip(variables, tensors[len(specs) :], strict=True)):
+            return function(*tensors[: len(specs)])
 
-    return images, inputs + weights
+    model, _ = tf2onnx.convert.from_function(call, specs + weights, opset=_OPSET)
+    _store_weights(model.graph, variables, onnx)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    onnx.helper.set_model_props(
+        model, {key: value if isinstance(value, str) else json.dumps(value) for key, value in card.items()}
+    )
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, file)
 
 
 def _store_weights(graph, variables, onnx):

@@ -6,6 +6,7 @@ import math
 
 from stylegan_tf.files.contents import Kind, kind_of
 from stylegan_tf.files.published import PUBLISHED
+from stylegan_tf.files.shipped_networks import shipped_licence
 from stylegan_tf.pictures.sampler import columns_of
 
 PACKAGES = ("tensorflow", "keras", "numpy")
@@ -50,6 +51,8 @@ def licence(target):
     published = {network.file: network for network in PUBLISHED.values()}.get(target.path.name)
     if published:
         return published.description
+    if own := shipped_licence(target.path):
+        return own
     if kind_of(target.path) is Kind.FOREIGN:
         return "See where this file was published."
     data = f"data set {target.config.dataset}" if target.config else "data set that it was trained on"

@@ -10,6 +10,7 @@ from stylegan_tf.files.contents import Kind, kind_of
 from stylegan_tf.files.keras_file import open_network
 from stylegan_tf.files.official import load_pickle
 from stylegan_tf.files.published import PUBLISHED, is_published, obtain_network
+from stylegan_tf.files.shipped_networks import SHIPPED, shipped_folder
 from stylegan_tf.networks.interface import BaseGenerator
 from stylegan_tf.recipes.settings import TrainingConfig, from_dict
 
@@ -17,8 +18,9 @@ SNAPSHOT = r"network-snapshot-(\d{6,})"
 # The networks of a snapshot, NAME.keras each, and of a pickle, in this order.
 TRAINED = ("G", "D", "Gs")
 _GIVE = (
-    "give a run, a snapshot, a .keras, .pkl or .pt file, the URL of a .pkl or .pt, or the name of a published network "
-    f"({', '.join(list(PUBLISHED)[:5])}; run_metrics.py --help lists all)"
+    "give a run, a snapshot, a .keras, .pkl or .pt file, the URL of a .pkl or .pt, or the name of a network that comes "
+    f"with the project ({', '.join(SHIPPED)}) or is published ({', '.join(list(PUBLISHED)[:3])}; run_metrics.py --help "
+    "lists all)"
 )
 
 
@@ -27,7 +29,8 @@ class Target(NamedTuple):
 
     Attributes:
         path: Its .keras, .pkl or .pt file.
-        home: Folder of its run, or of the file if it has none.
+        home: Folder of its run, or of the file if it has none; the working directory for one that was downloaded, or
+            that comes with the project.
         config: TrainingConfig of its run, None if it is not known.
         kimg: Thousands of real images that it was trained on, None if it is not known.
     """
@@ -48,7 +51,8 @@ def find_targets(source, all_snapshots=False, cache_dir="cache"):
 
     Args:
         source: The folder of a run or of a snapshot, a .keras, .pkl or .pt file; or, where there is none of that name,
-            the URL of a .pkl or .pt file or a name in `published.PUBLISHED`, which are downloaded.
+            a name in `shipped_networks.SHIPPED`, or the URL of a .pkl or .pt file or a name in `published.PUBLISHED`,
+            which are downloaded.
         all_snapshots: Whether to take all snapshots of a run, not just the newest. Of older ones, those that are
             incomplete or damaged are named and passed over.
         cache_dir: Where downloads are kept.
@@ -63,6 +67,8 @@ def find_targets(source, all_snapshots=False, cache_dir="cache"):
             raise ValueError(f"{path} is no network; {_GIVE}.")
         return [read_target(path)]
     if not path.is_dir():
+        if folder := shipped_folder(str(source)):
+            return [read_target(folder / "Gs.keras")._replace(home=Path())]
         if not is_published(source):
             raise ValueError(f"{source} does not exist; {_GIVE}.")
         return [Target(obtain_network(str(source), cache_dir), Path(), None, None)]

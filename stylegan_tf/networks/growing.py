@@ -42,6 +42,14 @@ class GrowingSynthesis(BaseSynthesis):
             growth = None if (resolution, fade) == (self.resolution, 1.0) else (resolution, float(fade))
         self.arguments["growth"] = growth
 
+    @property
+    def preview_sides(self):
+        newest, _ = self.growth or (self.resolution, 1.0)
+        return [side for side in self.resolutions if side < newest]
+
+    def preview(self, w, side):
+        return self.checked_image_at(side, w, None, 1.0)
+
     def call(self, w, noise=None, resolution=None, fade=None):
         if resolution is None and fade is None:
             newest, fade = self.growth or (self.resolution, 1.0)

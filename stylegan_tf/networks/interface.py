@@ -180,10 +180,13 @@ class BaseSynthesis(Network):
         styles: For each layer, the dense layers that make styles of its w, a list of lists; empty without styles.
         sums_resolutions: Whether the image is the sum of what each resolution adds; `added_images(w, noise)` returns
             that, {side: float [N, side, side, num_channels]} from 4 up, before it is enlarged.
+        preview_sides: Sides below its own, ascending, at which `preview(w, side)` makes an image in less time than the
+            whole takes, float [N, side, side, num_channels], with the stored noise; empty if there are none.
     """
 
     growth = None
     sums_resolutions = False
+    preview_sides = ()
 
     def layers_at(self, resolution):
         """Number of layers, the first ones, that images of this side take styles from."""

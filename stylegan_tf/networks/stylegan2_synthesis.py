@@ -225,10 +225,12 @@ class StyleGAN2Synthesis(BaseSynthesis):
                 x = x + ops.cast(self.skip[block - 1](before), x.dtype)
             yield x, w[2 * block + 1]
 
-    def outputs(self, w, noise):
-        """The output of each toRGB, a list."""
-        features = list(self.features(w, self.noise_images if noise is None else noise, len(self.resolutions)))
-        pairs = zip(self.to_rgb, features[-len(self.to_rgb) :], strict=True)
+    def outputs(self, w, noise, count=None):
+        """The output of each toRGB, a list, or of the first `count` of as many as there are resolutions."""
+        count = count or len(self.resolutions)
+        features = list(self.features(w, self.noise_images if noise is None else noise, count))
+        to_rgb = self.to_rgb[:count]
+        pairs = zip(to_rgb, features[-len(to_rgb) :], strict=True)
         return [to_rgb(x, style) for to_rgb, (x, style) in pairs]
 
     @property
@@ -238,11 +240,22 @@ class StyleGAN2Synthesis(BaseSynthesis):
     def added_images(self, w, noise=None):
         return dict(zip(self.resolutions, self.outputs(w, noise), strict=True))
 
-    def call(self, w, noise=None):
-        image, *others = self.outputs(w, noise)
+    @property
+    def preview_sides(self):
+        return self.resolutions[:-1] if self.sums_resolutions else []
+
+    def preview(self, w, side):
+        return self.summed(self.outputs(w, None, self.resolutions.index(side) + 1))
+
+    def summed(self, outputs):
+        """The image that outputs of toRGBs add up to, each enlarged to the side of the next."""
+        image, *others = outputs
         for added in others:
             image = enlarge_filtered(image, self.resample_kernel) + added
         return image
+
+    def call(self, w, noise=None):
+        return self.summed(self.outputs(w, noise))
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")

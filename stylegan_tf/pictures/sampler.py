@@ -115,6 +115,7 @@ class Sampler:
             noise: distributed(strategy, lambda w, *seeds, noise=noise: self._images(w, noise, *seeds))
             for noise in (*NOISES, _GIVEN)
         }
+        self._previews = {}
         self._moments = {
             noise: distributed(strategy, lambda w, *seeds, noise=noise: self._moments_of(w, noise, *seeds))
             for noise in NOISES
@@ -188,6 +189,21 @@ class Sampler:
             ValueError: The network is broken.
         """
         return self._of_styles(self._synthesis, w, noise, noise_seeds)
+
+    def preview(self, w, side):
+        """Images of a lower resolution, one of the synthesis network's `preview_sides`, which take less time.
+
+        Args:
+            w: float [N, num_layers, dlatent_size].
+
+        Returns:
+            uint8 [N, side, side, C].
+        """
+        if side not in self._previews:
+            self._previews[side] = distributed(
+                strategy_of(self.generator), lambda w: to_uint8_rounded(self.generator.synthesis.preview(w, side))
+            )
+        return self._in_minibatches(self._previews[side], [np.asarray(w, np.float32)])
 
     def pictures(self, images):
         """Images, uint8 [..., H, W, C], or what is laid out of them, with the aspect of the data; see `unsqueeze`."""

@@ -193,11 +193,23 @@ OTHER_DATASET = {"mirror": False}
 # Ours: StyleGAN2's networks for digits and avatars are as small as StyleGAN's; F's are twice as wide, as the paper's.
 SG2_DIGITS = {"generator": {"fmap_base": 256}, "loss": {"r1_gamma": 0.5}}
 SG2_AVATARS = {"generator": {"fmap_base": 384}, "loss": {"r1_gamma": 1.0}}
-DIGITS_LARGE = {part: {"fmap_base": 512} for part in ("generator", "discriminator")}
-AVATARS_LARGE = {part: {"fmap_base": 768} for part in ("generator", "discriminator")}
-# Every image of these is at the full resolution, and takes longer.
-SG2_DIGITS_NOT_GROWN = merge(SG2_DIGITS, {"schedule": FULL_RESOLUTION_AT_ONCE, "total_kimg": 120})
-SG2_AVATARS_NOT_GROWN = merge(SG2_AVATARS, {"schedule": FULL_RESOLUTION_AT_ONCE, "total_kimg": 120})
+LARGE = {part: {"fmap_base": 512} for part in ("generator", "discriminator")}
+# Every image of these is at the full resolution, and takes longer. Smaller minibatches get further in the same time.
+NOT_GROWN = {"schedule": {**FULL_RESOLUTION_AT_ONCE, "minibatch_base": 16}}
+SG2_DIGITS_NOT_GROWN = merge(SG2_DIGITS, merge(NOT_GROWN, {"total_kimg": 75}))
+SG2_AVATARS_NOT_GROWN = merge(
+    SG2_AVATARS,
+    merge(
+        NOT_GROWN,
+        {
+            "total_kimg": 240,
+            "generator": {"fmap_base": 256},
+            "discriminator": {"fmap_base": 256},
+            "loss": {"r1_gamma": 0.2},
+            "average_half_life_kimg": 5,
+        },
+    ),
+)
 
 # What neither table can say alone.
 EXCEPTIONS = {
@@ -206,10 +218,10 @@ EXCEPTIONS = {
     ("lsun-car", "sg2-f"): {"total_kimg": 57000, "loss": {"r1_gamma": 100.0}},
     **{("digits", f"sg2-{name}"): SG2_DIGITS for name in "bcd"},
     ("digits", "sg2-e"): SG2_DIGITS_NOT_GROWN,
-    ("digits", "sg2-f"): merge(SG2_DIGITS_NOT_GROWN, DIGITS_LARGE),
+    ("digits", "sg2-f"): merge(SG2_DIGITS_NOT_GROWN, LARGE),
     **{("avatars", f"sg2-{name}"): SG2_AVATARS for name in "bcd"},
     ("avatars", "sg2-e"): SG2_AVATARS_NOT_GROWN,
-    ("avatars", "sg2-f"): merge(SG2_AVATARS_NOT_GROWN, AVATARS_LARGE),
+    ("avatars", "sg2-f"): merge(SG2_AVATARS_NOT_GROWN, LARGE),
     # Starting one level lower takes one level, 60 kimg, longer to get as far.
     ("digits", "a"): {"total_kimg": 200},
     ("avatars", "a"): {"total_kimg": 300},

@@ -6,6 +6,7 @@ import dataset_tool
 import run_classifiers
 import run_metrics
 import run_projector
+import run_studio
 import run_training
 from serving import grpc_client, load_test, rest_client
 from stylegan_tf.commands import export, generate
@@ -16,6 +17,7 @@ ENTRY_POINTS = {
     "run_classifiers": run_classifiers.main,
     "run_generator": generate.main,
     "run_projector": run_projector.main,
+    "run_studio": run_studio.main,
     "run_export": export.main,
     "dataset_tool": dataset_tool.main,
     "rest_client": rest_client.main,

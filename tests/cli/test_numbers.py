@@ -40,6 +40,8 @@ def taken(command, parameter):
         return PSI
     if (command, name) in (("run_generator uncurated", "--rows"), ("run_generator edit", "--columns")):
         return set()
+    if (command, name) == ("run_studio", "--port"):  # one that is free
+        return {"0"}
     return {"0"} if name in ZERO else set()
 
 

@@ -103,8 +103,8 @@ def recorder(calls):
 
 def test_options_and_a_growing_network(run, tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(export_command, "export_savedmodel", recorder(calls))
-    monkeypatch.setitem(export_command.FILES, "onnx", (recorder(calls), *export_command.FILES["onnx"][1:]))
+    for table, form in ((export_command.FOLDERS, "savedmodel"), (export_command.FILES, "onnx")):
+        monkeypatch.setitem(table, form, (recorder(calls), *table[form][1:]))
     network = f"--network={run / FIRST}"
     given = ["--version=7", "--max-batch=2", "--truncation-cutoff=1"]
     export(network, f"--output={tmp_path / 'tiny'}", *given)

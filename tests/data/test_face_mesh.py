@@ -14,10 +14,10 @@ from processes import ROOT
 from tiny_generators import tiny_generator
 
 import dataset_tool
-import run_projector
 from datasets.alignment import align_face, face_quad, quad_size
 from datasets.errors import DatasetError
 from datasets.face_mesh import MODELS, POINTS, find_faces, only_face
+from datasets.targets import read_face
 
 # NASA's portrait of Eileen Collins, which is in the public domain, from scikit-image; the US Navy's of Grace Hopper,
 # likewise, from Matplotlib.
@@ -154,11 +154,11 @@ def test_networks_are_googles():
 
 def test_projector_reads_aligned_faces(tmp_path):
     generator = tiny_generator(resolution=64)
-    picture = run_projector.read_face(ASTRONAUT, generator, None)
+    picture = read_face(ASTRONAUT, generator, None)
     assert picture.shape == (64, 64, 3)
     face = only_face(read(ASTRONAUT))
     np.testing.assert_array_equal(picture, align_face(read(ASTRONAUT), face, 64))
     grey = tmp_path / "grey.png"
     Image.new("RGB", (64, 64)).save(grey)
     with pytest.raises(DatasetError, match=r"grey\.png: it shows no faces"):
-        run_projector.read_face(grey, generator, None)
+        read_face(grey, generator, None)

@@ -17,7 +17,7 @@ from tiny_training import create_dataset
 
 from datasets.tfrecords import MultiResolutionDataset
 from metrics import METRICS
-from metrics.attribute_classifier import TrunkFeatures, load_classifiers
+from metrics.attribute_classifier import TrunkFeatures, feature_maps, load_classifiers
 from metrics.linear_separability import separability
 from metrics.options import Options
 from metrics.samples import Purpose, Samples
@@ -246,7 +246,7 @@ def slerp(a, b, t):
     return (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
 
 
-def path_length(folder, generator, draws, space, ends):
+def path_length(distance, generator, draws, space, ends):
     """Its definition, with points on the paths in float64. No path is left out where there are fewer than a hundred."""
     few = draws.first(PATHS)
     start = np.zeros(PATHS) if ends else few.time.astype(np.float64)
@@ -260,7 +260,7 @@ def path_length(folder, generator, draws, space, ends):
             w = (w0 + (w1 - w0) * t[:, None, None]).astype(np.float32)
         return generator.synthesis(w, noise=few.noise) * 127.5 + 127.5
 
-    distances = LPIPS(folder / "vgg16.pth", folder / "lpips.pth")(images(start), images(start + 1e-4))
+    distances = distance(images(start), images(start + 1e-4))
     return float(np.mean(distances)) * 1e8
 
 
@@ -274,13 +274,36 @@ def path_length(folder, generator, draws, space, ends):
 )
 def test_path_length(folder, generator, draws, options, name):
     kind, where = name.split("_")
-    expected = path_length(folder, generator, draws, where[0], ends=where.endswith("end"))
+    lpips = LPIPS(folder / "vgg16.pth", folder / "lpips.pth")
+    expected = path_length(lpips, generator, draws, where[0], ends=where.endswith("end"))
     # StyleGAN2's looks at whole images, of faces as well.
     crop = {"crop": "face"} if kind == "ppl2" else {}
     for minibatch in (1, 7):
         result = METRICS[name](generator, None, options=options(num_samples=PATHS, minibatch=minibatch, **crop))
         # Two images that differ in their fourth digit, in float32, which knows seven.
         assert result == {name: pytest.approx(expected, rel=0.01)}
+
+
+@pytest.mark.parametrize(
+    ("generator", "name"),
+    [("stylegan", "pl_classifier_zfull"), ("stylegan2", "pl_classifier_wend")],
+    indirect=["generator"],
+)
+def test_path_length_by_a_classifier(folder, generator, draws, options, name):
+    """The distance of what the trunk sees at each of its resolutions, each pixel's maps scaled to length 1."""
+    (trunk,) = load_classifiers(folder / "classifiers", SIDE, 3, shared_trunk=True).networks
+
+    def distance(a, b):
+        total = 0.0
+        for maps_a, maps_b in zip(feature_maps(trunk, a), feature_maps(trunk, b), strict=True):
+            maps_a, maps_b = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in map(np.asarray, (maps_a, maps_b)))
+            total += np.mean(np.sum(np.square(maps_a - maps_b), axis=-1), axis=(1, 2))
+        return total
+
+    where = name.removeprefix("pl_classifier_")
+    expected = path_length(distance, generator, draws, where[0], ends=where.endswith("end"))
+    given = options(num_samples=PATHS, minibatch=7, classifiers=str(folder / "classifiers"))
+    assert METRICS[name](generator, None, options=given) == {name: pytest.approx(expected, rel=0.02)}
 
 
 # Linear separability.
@@ -313,6 +336,8 @@ def test_classifiers_features(folder, generator, dataset, draws, options, miniba
     result = METRICS["fd_classifier"](generator, dataset, options=given)
     assert result == {"fd50": pytest.approx(frechet(real, fake), rel=1e-3)}
     assert result["fd50"] > 0.01
+    mixed = METRICS["fd_classifier_mix2"](generator, dataset, options=given)
+    assert list(mixed) == ["fd50_mix2"] and mixed["fd50_mix2"] != result["fd50"]
 
 
 # Devices.

@@ -1,0 +1,42 @@
+"""What a projection makes small: which distance fits a network's data set, and opening it."""
+
+from datasets.opening import open_dataset, split_path
+from metrics import networks
+from metrics.classifier_training import RECIPES
+from metrics.session import Session
+from stylegan_tf.editing.distances import PixelDistance, lpips_distance
+from stylegan_tf.perception import weights
+from stylegan_tf.perception.lpips import LPIPS
+from stylegan_tf.recipes.presets import split_size
+
+DISTANCES = ("lpips", "classifier", "pixels")
+
+
+def choose(target, distance, dataset, data_dir):
+    """(data set, its folder, distance) of a user's options and of the network's run; no data set is None."""
+    if dataset is not None:
+        dataset, data_dir = split_path(dataset, data_dir)
+    config = target.config
+    own = config is not None and dataset in (None, config.dataset)
+    dataset = config.dataset if dataset is None and config else dataset
+    data_dir = data_dir or (config.data_dir if own else "data")
+    # Small drawings, which have little to do with LPIPS's photographs; their classifiers are trained within minutes.
+    classified = dataset is not None and split_size(dataset)[0] in RECIPES
+    return dataset, data_dir, distance or ("classifier" if classified else "lpips")
+
+
+def open_distance(generator, name, dataset, data_dir, options):
+    """What is made small, one of `editing.distances`."""
+    if name == "pixels":
+        return PixelDistance()
+    if name == "lpips":
+        files = networks.files_of(networks.lpips, options)
+        return lpips_distance(LPIPS(*(weights.obtain(file, options.cache_dir, path) for file, path in files)))
+    folder = options.classifiers
+    if folder is None:
+        if dataset is None:
+            raise ValueError("--distance=classifier needs the classifiers of a data set; name it with --dataset.")
+        data = open_dataset(dataset, data_dir, generator.resolution, generator.label_size)
+        with Session(generator, data, options) as session:
+            folder = networks.classifiers_of(session, shared_trunk=True)
+    return networks.classifier_distance(folder, generator)

@@ -1,0 +1,151 @@
+// The page begins here: which backend there is, the network, the tabs, and what holds for all images.
+
+import { App } from "./app.js";
+import { OnnxBackend } from "./backend-onnx.js";
+import { ServerBackend } from "./backend-server.js";
+import { byId, make, save } from "./dom.js";
+import { read, seedSource, whole, write } from "./state.js";
+import * as blend from "./views/blend.js";
+import * as directions from "./views/directions.js";
+import * as mixing from "./views/mixing.js";
+import * as picture from "./views/picture.js";
+import * as seeds from "./views/seeds.js";
+import * as walk from "./views/walk.js";
+
+const VIEWS = { seeds, blend, mixing, directions, picture, walk };
+
+start().catch((error) => {
+  byId("message").textContent = error.message;
+  byId("message").hidden = false;
+});
+
+async function start() {
+  // An exported page has its network beside it.
+  const exported = document.documentElement.dataset.exported !== undefined;
+  const backend = exported ? await OnnxBackend.open() : await ServerBackend.open();
+  const app = new App(backend, read(location.hash));
+  const networks = backend.networks.filter((network) => network.snapshots.length);
+  const broken = backend.networks.find((network) => network.error);
+  const all = networks.flatMap((network) => network.snapshots.map((snapshot) => snapshot.id));
+  if (!all.includes(app.state.network)) app.state.network = networks[0].snapshots.at(-1).id;
+  if (!backend.features.projection) delete VIEWS.picture;
+  if (!(app.state.view in VIEWS)) app.state.view = "seeds";
+  let view = null;
+
+  const select = byId("network"), timeline = byId("snapshot");
+  select.append(...networks.map((network) => make("option", { value: network.id, text: network.name })));
+  const snapshotsOf = (id) => networks.find((network) => network.id === id).snapshots;
+  const current = networks.find((network) => network.snapshots.some(({ id }) => id === app.state.network));
+  select.value = current.id;
+  select.addEventListener("change", () => use(snapshotsOf(select.value).at(-1).id));
+  timeline.addEventListener("input", () => app.latest("open", () => use(snapshotsOf(select.value)[Number(timeline.value)].id)));
+
+  /** Opens a network and shows the view anew. */
+  async function use(id) {
+    await app.guard(async () => {
+      await app.open(id);
+      showFacts();
+      app.refresh();
+      enter(app.state.view);
+    });
+  }
+
+  function showFacts() {
+    const { facts, state } = app, snapshots = snapshotsOf(select.value);
+    byId("timeline").hidden = snapshots.length < 2;
+    timeline.max = snapshots.length - 1;
+    timeline.value = snapshots.findIndex(({ id }) => id === state.network);
+    byId("kimg").textContent = facts.kimg === null ? "" : `${Math.round(facts.kimg)} kimg`;
+    byId("psi").value = state.psi ?? facts.psi;
+    byId("psi-value").textContent = Number(byId("psi").value).toFixed(2);
+    byId("class-label").hidden = !facts.classes.length;
+    byId("class").replaceChildren(make("option", { value: "", text: "each in turn" }), ...facts.classes.map(({ number, name }) => make("option", { value: number, text: name })));
+    byId("class").value = state.label ?? "";
+    byId("noise-label").hidden = !facts.noise;
+    byId("noise").value = state.noise;
+    document.title = `Studio – ${facts.name}`;
+  }
+
+  /** Changes what holds for all images. */
+  function changed() {
+    app.refresh();
+    app.latest("redraw", async () => view.redraw());
+  }
+  byId("psi").addEventListener("input", () => {
+    app.state.psi = Number(byId("psi").value);
+    byId("psi-value").textContent = app.state.psi.toFixed(2);
+    changed();
+  });
+  byId("noise").addEventListener("change", () => {
+    app.state.noise = byId("noise").value;
+    changed();
+  });
+  byId("class").addEventListener("change", () => {
+    app.state.label = byId("class").value === "" ? null : Number(byId("class").value);
+    const { a } = app.state.recipe;
+    if (a.seed !== undefined) app.state.recipe.a = seedSource(a.seed, app.state);
+    changed();
+  });
+  byId("mean").addEventListener("click", () => app.set({ a: { mean: true }, mix: null, plane: null }));
+
+  const saving = (name, work) => byId(name).addEventListener("click", () => app.guard(() => work(app.state.network, whole(app.state.recipe, app.state))));
+  saving("save-png", async (network, recipe) => save(await backend.picture(network, recipe), `${nameFor(app.state.recipe)}.png`));
+  saving("save-w", async (network, recipe) => save(await backend.latents(network, recipe), "w.npz"));
+  saving("copy-command", async (network, recipe) => {
+    const { command, needs_latents: first } = await backend.command(network, recipe);
+    await copy(command, first ? "Save the latents as w.npz first; the command, copied:" : "Copied:");
+  });
+  byId("copy-link").addEventListener("click", () => app.guard(() => {
+    history.replaceState(null, "", write(app.state));
+    return copy(location.href, "Copied:");
+  }));
+  byId("add-key").addEventListener("click", () => {
+    app.state.keys.push(app.state.recipe);
+    app.say(`${app.state.keys.length} images in the walk.`);
+    app.refresh();
+    if (app.state.view === "walk") view.redraw();
+  });
+  byId("save-w").hidden = !backend.features.latents;
+  byId("copy-command").hidden = !backend.features.command;
+
+  async function copy(text, what) {
+    try {
+      await navigator.clipboard.writeText(text);
+      app.say(`${what} ${text}`);
+    } catch {
+      app.say(text); // without leave to write to the clipboard, it can be copied by hand
+    }
+  }
+
+  /** Shows a view. */
+  function enter(name) {
+    view?.leave();
+    app.forgive();
+    app.state.view = name;
+    for (const tab of byId("tabs").children) {
+      tab.setAttribute("aria-selected", String(tab.id === `tab-${name}`));
+      tab.tabIndex = tab.id === `tab-${name}` ? 0 : -1;
+    }
+    byId("panel").setAttribute("aria-labelledby", `tab-${name}`);
+    byId("panel").replaceChildren();
+    view = VIEWS[name].render(app, byId("panel"));
+    app.refresh();
+  }
+  byId("tabs").append(...Object.entries(VIEWS).map(([name, { title }]) => make("button", { id: `tab-${name}`, role: "tab", "aria-controls": "panel", text: title, click: () => enter(name) })));
+  byId("tabs").addEventListener("keydown", (event) => {
+    const tabs = [...byId("tabs").children], at = tabs.indexOf(document.activeElement);
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (at < 0 || !step) return;
+    const next = tabs[(at + step + tabs.length) % tabs.length];
+    next.focus();
+    next.click();
+  });
+
+  await use(app.state.network);
+  if (broken) await app.guard(() => Promise.reject(new Error(broken.error)), "networks");
+}
+
+/** A file's name for a recipe. */
+function nameFor(recipe) {
+  return recipe.a.seed === undefined ? "image" : `seed${String(recipe.a.seed).padStart(4, "0")}`;
+}

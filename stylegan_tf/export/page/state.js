@@ -1,0 +1,62 @@
+// What the page shows, as one object that fits into the address: a link restores it.
+
+/**
+ * A source of w: `{seed, class}`, `{mean: true}` or `{picture}`. A recipe is what the server and the web export draw:
+ * `{a, b, c, t, plane, mix, directions, psi, cutoff, noise, noise_seed}`; see studio/recipes.py.
+ */
+
+/** The state of a fresh page. */
+export const fresh = () => ({
+  network: null,
+  view: "seeds",
+  psi: null, // the network's own
+  label: null, // class of new seeds; null: each in turn
+  noise: "fixed",
+  recipe: { a: { seed: 0 } },
+  keys: [], // recipes that a walk goes through
+});
+
+/** The state that an address holds; what does not fit is left out. */
+export function read(hash) {
+  const state = fresh();
+  try {
+    const given = JSON.parse(decodeURIComponent(hash.slice(1)));
+    for (const key of Object.keys(state)) if (key in given) state[key] = given[key];
+    if (typeof state.recipe?.a !== "object" || !Array.isArray(state.keys)) return fresh();
+  } catch {
+    return fresh();
+  }
+  return state;
+}
+
+/** What comes after # in the address of a state. */
+export const write = (state) => "#" + encodeURIComponent(JSON.stringify(state));
+
+/** A recipe with what holds for all images: truncation and noise. */
+export function whole(recipe, state) {
+  const made = { ...recipe };
+  if (state.psi !== null) made.psi = state.psi;
+  if (state.noise !== "fixed") made.noise = state.noise;
+  return made;
+}
+
+/** The source of a seed, with the class that is chosen. */
+export const seedSource = (seed, state) => (state.label === null ? { seed } : { seed, class: state.label });
+
+/** A source in a few words. */
+export function nameOf(source, classes = []) {
+  if (!source) return "nothing";
+  if (source.mean) return "the mean";
+  if (source.picture) return "your picture";
+  const known = classes.find((one) => one.number === source.class);
+  return `seed ${source.seed}` + (known ? `, ${known.name}` : "");
+}
+
+/** A recipe in a few words. */
+export function describe(recipe, classes) {
+  const parts = [nameOf(recipe.a, classes)];
+  if (recipe.mix?.length) parts.push(`layers ${recipe.mix.join(", ")} of ${nameOf(recipe.b, classes)}`);
+  else if (recipe.plane) parts.push(`${recipe.plane.map((x) => x.toFixed(2)).join(", ")} towards ${nameOf(recipe.b, classes)}` + (recipe.c ? ` and ${nameOf(recipe.c, classes)}` : ""));
+  for (const { name, strength } of recipe.directions ?? []) if (strength) parts.push(`${name} ${strength > 0 ? "+" : ""}${strength}`);
+  return parts.join(" · ");
+}

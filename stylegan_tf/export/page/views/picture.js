@@ -1,0 +1,67 @@
+// Your own picture: it is projected while you look on, and becomes a source.
+
+import { field, make, numberIn } from "../dom.js";
+
+export const title = "Your picture";
+
+export function render(app, panel) {
+  const input = make("input", { type: "file", accept: "image/*", "aria-label": "Choose a picture", change: () => {
+    begin(input.files[0]);
+    input.value = ""; // so that the same file can be chosen again
+  } });
+  const [stepsLabel, steps] = field("Steps", { type: "number", min: 1, max: 2000, value: 200 });
+  const drop = make("div", { class: "drop", dragover: over, dragleave: () => drop.classList.remove("over"), drop: dropped },
+    make("p", { text: "Drop a picture here, or choose one. It stays on this machine." }), input);
+  const target = make("img", { alt: "Your picture" }), found = make("img", { alt: "What the network makes of it" });
+  const progress = make("progress", { max: 1, value: 0, hidden: true });
+  const told = make("p", { class: "hint", role: "status" });
+  const stop = make("button", { text: "Stop here", hidden: true, click: () => app.guard(() => app.backend.stop(running)) });
+  panel.append(make("div", { class: "row" }, stepsLabel), drop, make("div", { class: "pair" }, target, found), progress, make("div", { class: "row" }, stop), told);
+  let running = null;
+
+  function over(event) {
+    event.preventDefault();
+    drop.classList.add("over");
+  }
+  function dropped(event) {
+    event.preventDefault();
+    drop.classList.remove("over");
+    begin(event.dataTransfer.files[0]);
+  }
+  function begin(file) {
+    if (!file) return;
+    app.guard(async () => {
+      target.src = URL.createObjectURL(file);
+      told.textContent = "Looking at it ...";
+      const network = app.state.network;
+      try {
+        running = await app.backend.project(network, file, Math.round(numberIn(steps, 1, 2000, 200)), (news) => hear(news, network));
+      } catch (error) {
+        told.textContent = "";
+        throw error;
+      }
+      progress.hidden = stop.hidden = false;
+    }, "picture");
+  }
+  function hear(news, network) {
+    if (news.error) {
+      finish();
+      told.textContent = "";
+      app.guard(() => Promise.reject(new Error(news.error)), "picture");
+      return;
+    }
+    progress.value = news.step / news.of;
+    if (news.image) {
+      found.src = `data:image/png;base64,${news.image}`;
+      told.textContent = `Step ${news.step} of ${news.of}, ${news.by} distance ${news.distance.toPrecision(3)}`;
+    }
+    if (!news.done) return;
+    finish();
+    told.textContent = "It is the source A now: mix it, blend it, edit it.";
+    if (app.state.network === network) app.set({ a: { picture: running }, mix: null, plane: null, directions: null });
+  }
+  function finish() {
+    progress.hidden = stop.hidden = true;
+  }
+  return { redraw() {}, leave() {} };
+}

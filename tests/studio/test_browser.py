@@ -1,0 +1,306 @@
+"""The page in a real browser: everything that it lets one do is done once, and nothing leaves the machine."""
+
+import functools
+import http.server
+import io
+import socket
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+from tiny_generators import tiny_generator
+
+from metrics.options import Options
+from studio.server import make_app
+from stylegan_tf.export import web
+from stylegan_tf.pictures.gallery import Look
+from stylegan_tf.pictures.sampler import Sampler
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = next((path for path in map(Path, ("/usr/bin/chromium", "/usr/bin/chromium-browser")) if path.exists()), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="There is no Chromium; Debian's package is chromium.")
+# Milliseconds within which something happens on a machine that has other work.
+PATIENCE = 30000
+
+
+@pytest.fixture(scope="module")
+def address(networks, tmp_path_factory):
+    """Where a studio runs."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    app = make_app(networks, Options(cache_dir=tmp_path_factory.mktemp("cache")), distance="pixels")
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="websockets-sansio", lifespan="on"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    yield f"http://127.0.0.1:{port}/"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser):
+    """A function that opens an address; at the end there were no errors, and no request has left the machine."""
+    problems, context = [], browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    context.set_default_timeout(PATIENCE)
+
+    def open_page(address, **size):
+        page = context.new_page()
+        if size:
+            page.set_viewport_size(size)
+        page.on("console", lambda told: problems.extend(errors(told)))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda request: problems.extend(elsewhere(request.url)))
+        page.on("websocket", lambda opened: problems.extend(elsewhere(opened.url)))
+        page.goto(address)
+        wait_until(page, "document.querySelector('#image').dataset.drawn > 0")
+        return page
+
+    yield open_page
+    context.close()
+    assert not problems
+
+
+def errors(told):
+    """What the console has told, if it is an error: not that the server has refused something, which the page says."""
+    return [told.text] if told.type == "error" and "status of 400" not in told.text else []
+
+
+def elsewhere(url):
+    parts = urlsplit(url)
+    return [] if parts.scheme in ("blob", "data") or parts.hostname == "127.0.0.1" else [f"{url} was asked for"]
+
+
+def wait_until(page, expression, argument=None):
+    """Waits until an expression is true. Playwright's own way evaluates text in the page, which its policy forbids."""
+    end = time.monotonic() + PATIENCE / 1000
+    while not page.evaluate(expression, argument):
+        assert time.monotonic() < end, f"{expression} is still not so; {page.inner_text('#message')}"
+        page.wait_for_timeout(20)
+
+
+def pixels(page, selector="#image"):
+    """What a canvas shows, as a data URL."""
+    return page.locator(selector).first.evaluate("canvas => canvas.toDataURL()")
+
+
+def changed(page, action, selector="#image"):
+    """Waits until an action has changed what a canvas shows."""
+    before = pixels(page, selector)
+    action()
+    wait_until(
+        page, "([selector, before]) => document.querySelector(selector).toDataURL() !== before", [selector, before]
+    )
+
+
+def test_seeds(opened, address):
+    page = opened(address)
+    wait_until(page, "document.querySelectorAll('.cell').length >= 48")  # more by scrolling, as the first fit
+    many = page.locator(".cell").count()
+    page.locator(".cell").last.scroll_into_view_if_needed()
+    wait_until(page, f"document.querySelectorAll('.cell').length > {many}")
+    changed(page, page.locator(".cell").nth(5).click)
+    assert page.inner_text("#caption") == "seed 5"
+    page.locator(".cell").nth(5).press("ArrowRight")  # by keyboard alone
+    changed(page, lambda: page.locator(".cell").nth(6).press("Enter"))
+    assert page.inner_text("#caption") == "seed 6"
+    changed(page, lambda: page.locator("#psi").press("ArrowLeft"))
+    changed(page, lambda: page.select_option("#noise", "off"))
+    changed(page, lambda: page.select_option("#noise", "random"))
+    changed(page, lambda: page.click("#mean"))
+    assert page.inner_text("#caption") == "the mean"
+
+
+def test_a_plane_and_the_way_between_two(opened, address):
+    page = opened(address)
+    page.click("#tab-blend")
+    page.wait_for_selector(".pad")
+    box = page.locator(".pad").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    changed(page, page.mouse.down)
+    changed(page, lambda: page.mouse.move(x + 60, y - 60, steps=5))
+    page.mouse.up()
+    changed(page, lambda: page.locator(".pad").press("Shift+ArrowLeft"))
+    changed(page, lambda: page.get_by_label("From A to B").press("ArrowRight"))
+    page.fill("[aria-label='Seed of B']", "77")
+    changed(page, lambda: page.keyboard.press("Enter"), ".source:nth-child(2) canvas")
+
+
+def test_mixing(opened, address):
+    page = opened(address)
+    page.click("#tab-mixing")
+    page.wait_for_selector(".table canvas")
+    assert page.locator(".table canvas").count() == 3 + 4 + 12
+    changed(page, lambda: page.get_by_label("layer 3").press("Enter"))
+    assert page.inner_text("#caption") == "seed 0 · layers 0, 1, 2 of seed 1"
+    page.fill("text=Columns >> input", "20,21")
+    page.keyboard.press("Enter")
+    wait_until(page, "document.querySelectorAll('.table canvas').length === 3 + 2 + 6")
+
+
+def test_directions(opened, address):
+    page = opened(address)
+    page.click("#tab-directions")
+    page.fill("input[type=search]", "pca-1")
+    changed(page, lambda: page.get_by_label("pca-1", exact=True).press("PageUp"))
+    assert "pca-1 +" in page.inner_text("#caption")
+    changed(page, lambda: page.get_by_label("Layers").fill("3"))
+    changed(page, lambda: page.click("text=All to 0"))
+
+
+def test_a_picture_becomes_a_source(opened, address, tmp_path):
+    page = opened(address)
+    page.click("#tab-picture")
+    path = tmp_path / "mine.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)).save(path)
+    page.get_by_label("Steps").fill("12")
+    changed(page, lambda: page.set_input_files("input[type=file]", path))
+    page.wait_for_selector("text=It is the source A now")
+    assert page.inner_text("#caption") == "your picture"
+    assert page.locator("img[alt='What the network makes of it']").get_attribute("src").startswith("data:image/png")
+    (tmp_path / "text.png").write_text("no picture")
+    page.set_input_files("input[type=file]", tmp_path / "text.png")
+    page.wait_for_selector("#message:visible")
+    assert "it is no image" in page.inner_text("#message")
+
+
+def test_a_projection_is_stopped(opened, address, tmp_path):
+    page = opened(address)
+    page.click("#tab-picture")
+    Image.new("RGB", (8, 8)).save(tmp_path / "dark.png")
+    page.get_by_label("Steps").fill("2000")
+    content = (tmp_path / "dark.png").read_bytes()
+    # Dropped, as by a mouse.
+    dropped = page.evaluate_handle(
+        """bytes => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(bytes)], "dark.png", { type: "image/png" }));
+            return data;
+        }""",
+        list(content),
+    )
+    page.dispatch_event(".drop", "drop", {"dataTransfer": dropped})
+    page.wait_for_selector("text=/Step \\d+ of 2000/")
+    page.click("text=Stop here")
+    page.wait_for_selector("text=It is the source A now")
+
+
+def test_a_walk(opened, address, tmp_path):
+    page = opened(address)
+    page.click("#add-key")
+    changed(page, page.locator(".cell").nth(9).click)
+    page.click("#add-key")
+    page.click("#tab-walk")
+    wait_until(page, "document.querySelectorAll('#panel .cell').length === 2")
+    changed(page, lambda: page.click("text=Play"))
+    page.click("text=Stop")
+    page.get_by_label("Seconds").fill("1")
+    for form in ("MP4", "GIF"):
+        with page.expect_download() as download:
+            page.click(f"text=Record {form}")
+        assert download.value.suggested_filename == f"walk.{form.lower()}"
+        assert Path(download.value.path()).stat().st_size > 1000
+    page.locator("#panel .cell").first.click()
+    wait_until(page, "document.querySelectorAll('#panel .cell').length === 1")
+
+
+def test_saving_and_links(opened, address):
+    page = opened(address)
+    changed(page, page.locator(".cell").nth(7).click)
+    shown = pixels(page)
+    with page.expect_download() as download:
+        page.click("#save-png")
+    assert download.value.suggested_filename == "seed0007.png"
+    with Image.open(download.value.path()) as image:
+        assert image.info["seed"] == "7"
+    with page.expect_download() as download:
+        page.click("#save-w")
+    assert download.value.suggested_filename == "w.npz"
+    page.click("#copy-command")
+    page.wait_for_selector("#said:has-text('run_generator.py images')")
+    page.click("#copy-link")
+    page.wait_for_selector("#said:has-text('http')")
+    link = page.evaluate("navigator.clipboard.readText()")
+    other = opened(link)
+    assert other.inner_text("#caption") == "seed 7"
+    assert pixels(other) == shown
+
+
+def test_networks_and_their_snapshots(opened, address):
+    page = opened(address)
+    changed(page, lambda: page.locator("#snapshot").press("ArrowLeft"))
+    assert page.inner_text("#kimg") == "1 kimg"
+    changed(page, lambda: page.select_option("#network", label="00001-tiny"))
+    page.locator("#tab-seeds").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#tab-blend").get_attribute("aria-selected") == "true"
+
+
+def test_small_screens(opened, address):
+    page = opened(address, width=400, height=800)
+    for name in ("seeds", "blend", "mixing", "directions", "picture", "walk"):
+        page.click(f"#tab-{name}")
+        page.wait_for_selector("#panel > *")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400, name
+
+
+class Silent(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """(generator, folder) of an exported page; skipped without the runtime, which is 33 MB on npm."""
+    folder = tmp_path_factory.mktemp("web")
+    generator = tiny_generator(family="stylegan2", label_size=3)
+    try:
+        web.export_web(generator, folder / "page", cache_dir="cache")
+    except OSError as error:
+        pytest.skip(f"onnxruntime-web cannot be downloaded: {error}")
+    return generator, folder / "page"
+
+
+def test_an_exported_page_draws_in_the_browser(opened, exported):
+    generator, folder = exported
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Silent, directory=folder))
+    threading.Thread(target=server.serve_forever).start()
+    try:
+        page = opened(f"http://127.0.0.1:{server.server_port}/")
+        changed(page, page.locator(".cell").nth(4).click)
+        with page.expect_download() as download:
+            page.click("#save-png")
+        with Image.open(io.BytesIO(Path(download.value.path()).read_bytes())) as image:
+            shown = np.asarray(image.convert("RGB")).astype(int)
+        sampler = Sampler(generator)
+        look = Look("n", sampler.usual_psi, sampler.truncated_layers)
+        assert np.abs(shown - look.images(sampler, [4])[0]).max() <= 2
+        page.click("#tab-mixing")
+        changed(page, lambda: page.get_by_label("layer 3").press("Enter"))
+        page.click("#tab-directions")
+        changed(page, lambda: page.get_by_label("pca-0", exact=True).press("PageUp"))
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_random_numbers_are_numpys(opened, address):
+    page = opened(address)
+    for seed in (0, 1, 123456789, 2**32 - 1):
+        made = page.evaluate("async seed => Array.from((await import('./static/random.js')).latent(seed, 700))", seed)
+        expected = np.random.RandomState(seed).randn(700).astype(np.float32)
+        np.testing.assert_array_equal(np.float32(made), expected)
