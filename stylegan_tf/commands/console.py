@@ -10,7 +10,7 @@ from dnnlib.cli import Group
 # {verb: what it does}. Its command is `main` in the file of that name beside this one.
 VERBS = {
     "generate": "Make pictures with a trained network: images of seeds, the paper's figures, videos.",
-    "export": "Export a network for TensorFlow Serving, ONNX Runtime, Keras, as plain weights, or as a page for browsers.",
+    "export": "Export a network for TensorFlow Serving, ONNX Runtime, Keras or browsers, or as plain weights.",
 }
 
 

@@ -65,7 +65,7 @@ FORMATS = ("savedmodel", *FILES, "web")
 @click.pass_context
 @one_line_errors
 def main(context, network, output, form, version, max_batch, truncation_cutoff, runtime, cache_dir, dry_run):
-    """Export a network for TensorFlow Serving, ONNX Runtime, Keras, as plain weights, or as a page for browsers.
+    """Export a network for TensorFlow Serving, ONNX Runtime, Keras or browsers, or as plain weights.
 
     What is written is complete or not there; nothing is overwritten. TensorFlow Serving finds a new version by itself.
     """
