@@ -3,6 +3,7 @@
 import base64
 import secrets
 import threading
+import traceback
 
 import numpy as np
 
@@ -109,8 +110,8 @@ class Projections:
         except (OSError, ValueError) as error:
             report({"picture": name, "error": str(error)})
         except Exception:
+            traceback.print_exc()
             report({"picture": name, "error": FAILED})
-            raise
         finally:
             with self._lock:
                 del self._running[name]

@@ -241,7 +241,6 @@ def test_pictures_outlive_their_network_being_closed(client, socket, ids, monkey
     assert picture(client, ids[0], {"a": {"picture": name}})[0].shape == (8, 8, 3)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_projection_that_breaks_says_so(client, socket, ids, monkeypatch):
     def broken(*args, **kwargs):
         raise RuntimeError("no memory is left")
