@@ -15,7 +15,7 @@ from dnnlib.cli import INTERRUPTED, SEED, Command, UserPath, Whole, one_line_err
 from dnnlib.files import atomic_file, check_new_file
 from dnnlib.image_files import save_image
 from metrics.options import Options
-from metrics.projection_distances import DISTANCES, choose, open_distance
+from metrics.projection_distances import DISTANCES, choose, distance_options, open_distance
 from stylegan_tf.editing.projected import RESULT, project, read_projected, still_to_project, write_result
 from stylegan_tf.editing.projection import SPACES, Projection, Schedule, sampled_labels, sampled_statistics
 from stylegan_tf.editing.tuning import STEPS, tune
@@ -58,12 +58,7 @@ TUNED, TUNED_PICTURE = "tuned.keras", "tuned.png"
 @click.option("--tune", "tuning", is_flag=True, help="Fit the network to the pictures afterwards: OUTDIR/tuned.keras.")
 @click.option("--tune-steps", type=Whole(1, 10**6), help=f"Steps of --tune.  [default: {STEPS}]")
 @click.option("--seed", type=SEED, default=0, help="Seed of everything random.")
-@click.option("--dataset", help="Data set whose classifiers to take.  [default: the run's]")
-@click.option("--data-dir", type=UserPath(), help="Folder of data sets.  [default: the run's, or data]")
-@click.option("--classifiers", type=UserPath(), metavar="DIR", help="Folder of classifiers.  [default: the data set's]")
-@click.option("--vgg16", type=UserPath(), metavar="PATH", help="Local copy of torchvision's vgg16-397923af.pth.")
-@click.option("--lpips", type=UserPath(), metavar="PATH", help="Local copy of vgg.pth of LPIPS 0.1.")
-@click.option("--cache-dir", type=UserPath("folder"), default="cache", help="Folder of weights and classifiers.")
+@distance_options
 @one_line_errors
 def main(
     network,

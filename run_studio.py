@@ -10,7 +10,7 @@ import dnnlib.quiet_tensorflow  # noqa: F401
 from dnnlib.cli import Command, UserPath, Whole, one_line_errors
 from dnnlib.optional import import_optional
 from metrics.options import Options
-from metrics.projection_distances import DISTANCES
+from metrics.projection_distances import DISTANCES, distance_options
 from stylegan_tf.runtime.devices import count_gpus
 from stylegan_tf.runtime.precision import PRECISIONS, use_precision
 from stylegan_tf.runtime.processor import remark_on_precision
@@ -35,12 +35,7 @@ from stylegan_tf.runtime.processor import remark_on_precision
     type=click.Choice(DISTANCES),
     help="How pictures are projected.  [default: classifier for digits and avatars, else lpips]",
 )
-@click.option("--dataset", help="Data set whose classifiers to take.  [default: the run's]")
-@click.option("--data-dir", type=UserPath(), help="Folder of data sets.  [default: the run's, or data]")
-@click.option("--classifiers", type=UserPath(), metavar="DIR", help="Folder of classifiers.  [default: the data set's]")
-@click.option("--vgg16", type=UserPath(), metavar="PATH", help="Local copy of torchvision's vgg16-397923af.pth.")
-@click.option("--lpips", type=UserPath(), metavar="PATH", help="Local copy of vgg.pth of LPIPS 0.1.")
-@click.option("--cache-dir", type=UserPath("folder"), default="cache", help="Folder of weights and classifiers.")
+@distance_options
 @one_line_errors
 def main(sources, host, port, names, precision, distance, dataset, data_dir, **given):
     """Play with networks in a browser: seeds, style mixing, directions, your own pictures.

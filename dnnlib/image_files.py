@@ -64,15 +64,19 @@ def save_image(path, image, text=None):
     image = np.asarray(image)
     if image.dtype != np.uint8:
         raise ValueError(f"Images to be saved must be uint8; received {image.dtype}. Use to_uint8_rounded.")
-    if image.ndim == 3 and image.shape[-1] == 1:
-        image = image[:, :, 0]
-    if image.ndim != 2 and not (image.ndim == 3 and image.shape[-1] in (3, 4)):
+    if image.ndim != 2 and not (image.ndim == 3 and image.shape[-1] in (1, 3, 4)):
         raise ValueError(f"An image must be [H, W] or [H, W, 1, 3 or 4]; received shape {image.shape}.")
+    with atomic_file(path) as temporary:
+        write_png(temporary, image, text)
+
+
+def write_png(file, image, text=None, **options):
+    """Writes a PNG file to a path or an open binary file: image and text as in `save_image`, options of Pillow's."""
     chunks = PngInfo()
     for keyword, value in (text or {}).items():
         chunks.add_itxt(keyword, str(value))
-    with atomic_file(path) as temporary:
-        Image.fromarray(image).save(temporary, format="png", pnginfo=chunks)
+    pixels = image[:, :, 0] if image.ndim == 3 and image.shape[-1] == 1 else image
+    Image.fromarray(pixels).save(file, format="png", pnginfo=chunks, **options)
 
 
 def read_text(path):

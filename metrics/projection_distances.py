@@ -1,6 +1,9 @@
 """What a projection makes small: which distance fits a network's data set, and opening it."""
 
+import click
+
 from datasets.opening import open_dataset, split_path
+from dnnlib.cli import UserPath, options
 from metrics import networks
 from metrics.classifier_training import RECIPES
 from metrics.session import Session
@@ -10,6 +13,17 @@ from stylegan_tf.perception.lpips import LPIPS
 from stylegan_tf.recipes.presets import split_size
 
 DISTANCES = ("lpips", "classifier", "pixels")
+# Where they are, of commands that project; each is called as the parameter that it becomes.
+distance_options = options(
+    click.option("--dataset", help="Data set whose classifiers to take.  [default: the run's]"),
+    click.option("--data-dir", type=UserPath(), help="Folder of data sets.  [default: the run's, or data]"),
+    click.option(
+        "--classifiers", type=UserPath(), metavar="DIR", help="Folder of classifiers.  [default: the data set's]"
+    ),
+    click.option("--vgg16", type=UserPath(), metavar="PATH", help="Local copy of torchvision's vgg16-397923af.pth."),
+    click.option("--lpips", type=UserPath(), metavar="PATH", help="Local copy of vgg.pth of LPIPS 0.1."),
+    click.option("--cache-dir", type=UserPath("folder"), default="cache", help="Folder of weights and classifiers."),
+)
 
 
 def choose(target, distance, dataset, data_dir):

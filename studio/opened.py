@@ -5,8 +5,6 @@ from collections import OrderedDict
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
 from stylegan_tf.editing.edit import planes_of, unit_steps
 from stylegan_tf.files.find import find_snapshots, find_targets, load_generator
 from stylegan_tf.pictures.sampler import Sampler
@@ -135,8 +133,3 @@ def _runs_of(source):
     if not runs:
         raise ValueError(f"There is no network in {source}; give a run, a folder of runs, a file or a name.")
     return runs
-
-
-def pixels(images, sampler):
-    """Images as they are shown, uint8 [N, H, W, C], with the aspect of the data."""
-    return sampler.pictures(np.asarray(images))

@@ -5,42 +5,38 @@ import json
 import shlex
 
 import numpy as np
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
+from dnnlib.image_files import write_png
 from dnnlib.videos import save_video
-from studio.opened import pixels
 from studio.recipes import Between, images, styles
 from stylegan_tf.editing.projected import RESULT
 from stylegan_tf.pictures.gallery import Look
 from stylegan_tf.pictures.sampler import random_noise
 
 RECIPE = "studio recipe"
+# Of what is shown at once, and thrown away.
+FAST = {"compress_level": 1}
 MOST_FRAMES, MOST_KEYS, MOST_SECONDS = 1800, 64, 120
 # Frames of a walk that are made at a time, between what others ask.
 _AT_ONCE = 8
 
 
-def encode(image, text=None, fast=True):
-    """A PNG file's bytes, of uint8 [H, W, C]."""
-    chunks = PngInfo()
-    for keyword, value in (text or {}).items():
-        chunks.add_itxt(keyword, str(value))
+def encode(image, text=None, **options):
+    """A PNG file's bytes; see `write_png`."""
     buffer = io.BytesIO()
-    pixels = image[:, :, 0] if image.shape[-1] == 1 else image
-    Image.fromarray(pixels).save(buffer, format="png", pnginfo=chunks, compress_level=1 if fast else 6)
+    write_png(buffer, image, text, **options)
     return buffer.getvalue()
 
 
 def picture(recipe, value, opened):
     """A PNG file of a recipe, bytes, with text as `run_generator.py` writes it and the recipe's JSON, `value`."""
-    (image,) = pixels(images([recipe], opened), opened.sampler)
+    (image,) = opened.sampler.pictures(images([recipe], opened))
     text = {RECIPE: json.dumps(value, sort_keys=True)}
     if (look := plain_look(recipe, opened)) is not None:
         text |= look.text(opened.sampler, recipe.sources[0].value)
     else:
         text |= look_of(recipe, opened).origin(opened.sampler)
-    return encode(image, text, fast=False)
+    return encode(image, text)
 
 
 def latents_file(recipe, opened):
@@ -126,7 +122,7 @@ class Walk:
         first, t = np.divmod(self.places[numbers], 1.0)
         keys = [self.recipes[int(key) % len(self.recipes)] for key in (*first, *(first + 1))]
         between = map(Between, keys[: len(t)], keys[len(t) :], t.tolist())
-        return pixels(images(list(between), self.opened), self.opened.sampler)
+        return self.opened.sampler.pictures(images(list(between), self.opened))
 
 
 def save_walk(path, ask, walk, fps, report):

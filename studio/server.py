@@ -18,9 +18,19 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocketDisconnect
 
 from studio.engine import Dropped, Engine
-from studio.opened import pixels
 from studio.recipes import images, parse, parse_recipe
-from studio.saving import MOST_FRAMES, MOST_KEYS, MOST_SECONDS, Walk, command, encode, latents_file, picture, save_walk
+from studio.saving import (
+    FAST,
+    MOST_FRAMES,
+    MOST_KEYS,
+    MOST_SECONDS,
+    Walk,
+    command,
+    encode,
+    latents_file,
+    picture,
+    save_walk,
+)
 from studio.under_way import FAILED, MOST_STEPS, Projections
 from stylegan_tf.editing.projection import SPACES
 from stylegan_tf.export.web import PAGE, page_facts
@@ -120,7 +130,7 @@ class Studio:
 
     async def list(self, request):
         found = await run_in_threadpool(self.networks.list)
-        return JSONResponse({"networks": found, "projection": True, "token": self.token})
+        return JSONResponse({"networks": found, "token": self.token})
 
     async def describe(self, request):
         network = request.path_params["network"]
@@ -281,8 +291,8 @@ def _drawn(asked, opened):
     if side is not None and side not in opened.sampler.generator.synthesis.preview_sides:
         raise ValueError("The network has no previews of this side.")
     made = images([parse(value, opened) for value in values], opened, side)
-    shown = made if side is not None else pixels(made, opened.sampler)
-    files = [encode(image) for image in shown]
+    shown = made if side is not None else opened.sampler.pictures(made)
+    files = [encode(image, **FAST) for image in shown]
     return [len(file) for file in files], side or opened.sampler.resolution, b"".join(files)
 
 

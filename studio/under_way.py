@@ -10,8 +10,7 @@ import numpy as np
 from datasets.targets import fitting_picture
 from metrics.projection_distances import choose, open_distance
 from studio.engine import Dropped
-from studio.opened import pixels
-from studio.saving import encode
+from studio.saving import FAST, encode
 from stylegan_tf.editing.projected import Projected
 from stylegan_tf.editing.projection import Projection, Schedule, sampled_labels, sampled_statistics
 from stylegan_tf.images import to_uint8_rounded
@@ -132,5 +131,5 @@ class Projections:
 
 def _png(projection, opened):
     """The image as it stands, a PNG file in base64."""
-    (image,) = pixels(to_uint8_rounded(projection.images()), opened.sampler)
-    return base64.b64encode(encode(image)).decode()
+    (image,) = opened.sampler.pictures(to_uint8_rounded(projection.images()))
+    return base64.b64encode(encode(image, **FAST)).decode()
