@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from stylegan_tf.recipes.settings import LossConfig, ScheduleConfig, TrainingConfig
-from stylegan_tf.runtime.draws import Purpose, fold, folds, generator_draws, seed_of
+from stylegan_tf.runtime.draws import Purpose, fold, folds, generator_draws, integers, normal, seed_of, uniform
 from stylegan_tf.runtime.optimizer import Adam
 from stylegan_tf.training.average import half_life_beta
 from stylegan_tf.training.checkpoint import Progress
@@ -137,6 +137,19 @@ def test_no_two_seeds_are_alike():
         for purpose in Purpose
     }
     assert len(seeds) == 2 * 4 * 2 * len(Purpose)
+
+
+@pytest.mark.parametrize("seed", [[5, 7], [2**31 - 1, 0], [-3, 9], [2**40 + 1, -(2**50)]], ids=str)
+def test_draws_are_those_of_tensorflows_functions(seed):
+    """To the last bit: runs of earlier versions go on, and the same seed gives the same pictures."""
+    seed, random = tf.constant(seed), tf.random
+    np.testing.assert_array_equal(normal([3, 50], seed), random.stateless_normal([3, 50], seed, alg="philox"))
+    np.testing.assert_array_equal(uniform([150], seed), random.stateless_uniform([150], seed, alg="philox"))
+    expected = random.stateless_uniform([150], seed, -4, 9, tf.int32, alg="philox")
+    np.testing.assert_array_equal(integers([150], seed, -4, 9), expected)
+    number = tf.constant(12, tf.int64)
+    expected = random.experimental.stateless_fold_in(seed, number, alg="philox")
+    np.testing.assert_array_equal(fold(seed, number), expected)
 
 
 def test_folds_are_what_fold_gives():

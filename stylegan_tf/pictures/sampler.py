@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from stylegan_tf.files.identity import network_hash
 from stylegan_tf.images import to_uint8_rounded, unsqueeze
+from stylegan_tf.runtime.draws import normal
 from stylegan_tf.runtime.replicas import distributed, strategy_of
 
 NOISES = ("fixed", "random", "off", "fine", "coarse")
@@ -47,7 +48,7 @@ def random_noise(shapes, seeds):
         return None
     sizes = [int(np.prod(shape)) for shape in shapes]
     flat = tf.map_fn(
-        lambda seed: tf.random.stateless_normal([sum(sizes)], tf.stack([seed, 0]), alg="philox"),
+        lambda seed: normal([sum(sizes)], tf.stack([seed, 0])),
         seeds,
         fn_output_signature=tf.float32,
     )

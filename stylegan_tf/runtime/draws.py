@@ -56,8 +56,9 @@ def seed_of(run_seed, *values):
 
 
 def fold(seed, value):
-    """A new seed from a seed and an integer."""
-    return tf.random.experimental.stateless_fold_in(seed, tf.cast(value, tf.int64), alg="philox")
+    """A new seed, int64 [2], from a seed and an integer."""
+    value = tf.cast(value, tf.int64)
+    return tf.stack([_draw(tf.raw_ops.StatelessRandomUniformFullIntV2, [], seed, dtype=tf.int64), value])
 
 
 def folds(seed, count):
@@ -68,12 +69,28 @@ def folds(seed, count):
 
 def normal(shape, seed):
     """Standard normal draws; the same on every device."""
-    return tf.random.stateless_normal(shape, seed, alg="philox")
+    return _draw(tf.raw_ops.StatelessRandomNormalV2, shape, seed)
 
 
 def uniform(shape, seed):
     """Uniform draws in [0, 1); the same on every device."""
-    return tf.random.stateless_uniform(shape, seed, alg="philox")
+    return _draw(tf.raw_ops.StatelessRandomUniformV2, shape, seed)
+
+
+def integers(shape, seed, least, end):
+    """Integers in [least, end), int32; the same on every device."""
+    return _draw(tf.raw_ops.StatelessRandomUniformIntV2, shape, seed, minval=least, maxval=end)
+
+
+def _draw(generator, shape, seed, **options):
+    """What tf.random.stateless_normal and its like draw with alg="philox", to the last bit.
+
+    They prepare the seed in some twenty operations where one does it: in a step of many small networks, and in metrics,
+    which draw each sample by itself, that is most of all operations.
+    """
+    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
+    shape = tf.convert_to_tensor(shape, tf.int32)
+    return generator(shape=shape, key=key, counter=counter, alg=tf.random.Algorithm.PHILOX.value, **options)
 
 
 def generator_draws(seed, images, generator, resolution, style_mixing_prob):
@@ -85,7 +102,7 @@ def generator_draws(seed, images, generator, resolution, style_mixing_prob):
     layers = generator.layers_at(resolution)
     seeds = folds(seed, 4 + len(shapes))
     # Without styles there is nothing to mix, and no cut-off to draw.
-    cutoff = tf.random.stateless_uniform([], seeds[0], 1, max(layers, 2), tf.int32, alg="philox")
+    cutoff = integers([], seeds[0], 1, max(layers, 2))
     return GeneratorDraws(
         z=normal([images, generator.latent_size], seeds[1]),
         z2=normal([images, generator.latent_size], seeds[2]),

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from stylegan_tf.images import fade_images, from_uint8, mirror_images
 from stylegan_tf.networks.interface import growth_arguments
-from stylegan_tf.runtime.draws import Purpose, fold, generator_draws, uniform
+from stylegan_tf.runtime.draws import Purpose, fold, generator_draws, integers, uniform
 from stylegan_tf.training.augmentation import augmentation_of
 
 
@@ -44,8 +44,7 @@ class Level:
 
     def random_labels(self, seed, images):
         """Labels of so many images of the data set, float [images, label_size]."""
-        chosen = tf.random.stateless_uniform([images], seed, 0, len(self.all_labels), tf.int32, alg="philox")
-        return tf.gather(self.all_labels, chosen)
+        return tf.gather(self.all_labels, integers([images], seed, 0, len(self.all_labels)))
 
     def styles(self, labels, draws):
         """The (mixed) w of so many images, [N, layers, dlatent_size], and the first latents' w, [N, dlatent_size]."""
