@@ -8,6 +8,7 @@ that the machines have not seen are recognised, the share to compare a generator
 The shares of the classes tell whether the generator has forgotten any.
 """
 
+import json
 import pathlib
 import re
 import sys
@@ -25,9 +26,11 @@ from tqdm import tqdm
 # Python puts this file's folder on the path, not the project's.
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
+import dnnlib.quiet_tensorflow  # noqa: F401
 import stylegan_tf.networks  # noqa: F401, registers the classes that a .keras file names
 from datasets.digits import enlarge
 from dnnlib.cli import UserPath
+from dnnlib.files import atomic_file
 from stylegan_tf.images import to_uint8
 
 NUM_IMAGES = 1000
@@ -121,7 +124,8 @@ def newest_generator(run):
 
 @click.command()
 @click.argument("run", type=UserPath(exists=True, file_okay=False, path_type=pathlib.Path))
-def main(run):
+@click.option("--output", type=UserPath("file", path_type=pathlib.Path), help="JSON file of the shares.")
+def main(run, output):
     """Tells how many of the digits that RUN's newest network makes a classifier recognises."""
     path = newest_generator(run)
     if path is None:
@@ -141,8 +145,11 @@ def main(run):
 
     fakes = probabilities(classifier, features(generate(generator, NUM_IMAGES, seed=0)))
     click.echo(f"Recognised of generated digits: {recognised(fakes):.1%}   ({NUM_IMAGES} from {path})")
-    shares = [f"{digit}: {share:.1%}" for digit, share in enumerate(class_shares(fakes))]
-    click.echo(f"Classes of generated digits:    {'  '.join(shares)}")
+    shares = class_shares(fakes)
+    click.echo("Classes of generated digits:    " + "  ".join(f"{digit}: {x:.1%}" for digit, x in enumerate(shares)))
+    if output:
+        with atomic_file(output) as temporary:
+            temporary.write_text(json.dumps({"recognised": recognised(fakes), "classes": shares.tolist()}) + "\n")
 
 
 if __name__ == "__main__":
