@@ -48,7 +48,8 @@ def main(sources, host, port, names, precision, distance, dataset, data_dir, **g
     import_optional("websockets", "The studio", "studio")
     # With the packages that may be missing.
     from studio.opened import Networks  # noqa: PLC0415
-    from studio.server import LOOPBACK, MOST_JSON, make_app  # noqa: PLC0415
+    from studio.received import MOST_JSON  # noqa: PLC0415
+    from studio.server import LOOPBACK, make_app  # noqa: PLC0415
 
     with listen(host, port) as listening:
         tf.config.experimental.enable_tensor_float_32_execution(False)

@@ -63,7 +63,7 @@ def settings_of(dataset_name, shared_trunk=False):
     return ClassifierSettings(mirror=is_mirrored(dataset_name), **recipe)
 
 
-def train_classifiers(dataset, folder, settings, attributes=None, num_gpus=0, shared_trunk=False):
+def train_classifiers(dataset, folder, settings, attributes=None, num_gpus=0, shared_trunk=False, progress=None):
     """Trains the classifiers that a folder has not yet, one on each device at a time; whatever is finished is kept.
 
     The weights of each depend on data, settings and its column only: neither on the other attributes nor on the number
@@ -76,6 +76,7 @@ def train_classifiers(dataset, folder, settings, attributes=None, num_gpus=0, sh
         attributes: Names, of factors where the data set has these; None for all.
         num_gpus: GPUs to use; 0 for the CPU.
         shared_trunk: Whether to train one network for all attributes (ours) instead of one each (the paper's).
+        progress: Function of the share that is done, called by the threads that train; what it raises ends them.
 
     Returns:
         What is known of each network, a list of dicts, see `read_metadata`.
@@ -111,7 +112,7 @@ def train_classifiers(dataset, folder, settings, attributes=None, num_gpus=0, sh
             found[job.file] = save_classifier(folder, job.file, network, origin | results)
             return found[job.file]
 
-        _train_on_devices(missing, images, settings, devices, save)
+        _train_on_devices(missing, images, settings, devices, save, progress)
     return [found[job.file] for job in jobs]
 
 
@@ -140,7 +141,7 @@ def make_devices(num_gpus):
     return gpus if num_gpus else [cpu.name for cpu in tf.config.list_logical_devices("CPU")]
 
 
-def _train_on_devices(jobs, images, settings, devices, save):
+def _train_on_devices(jobs, images, settings, devices, save, progress=None):
     """Trains networks, one on each device at a time, and saves each; when interrupted, it stops after a few steps.
 
     Args:
@@ -149,14 +150,19 @@ def _train_on_devices(jobs, images, settings, devices, save):
         settings: ClassifierSettings.
         devices: Names of devices.
         save: Function of (job, network, results) that returns the metadata.
+        progress: See `train_classifiers`.
     """
     idle, stop, lock = SimpleQueue(), threading.Event(), threading.Lock()
     for device in devices[: len(jobs)]:
         idle.put({size: DeviceTraining(device, images, size, settings) for size in {len(job.columns) for job in jobs}})
 
     def advance(count):
+        nonlocal done
         with lock:
             bar.update(count)
+            done += count  # which a bar that is not shown does not count
+            if progress:
+                progress(done / total)
 
     def train(job):
         trainings = idle.get()
@@ -167,7 +173,7 @@ def _train_on_devices(jobs, images, settings, devices, save):
         finally:
             idle.put(trainings)
 
-    total = len(jobs) * images_seen(settings)
+    done, total = 0, len(jobs) * images_seen(settings)
     with tqdm(total=total, unit="img", unit_scale=True, disable=None) as bar, ThreadPoolExecutor(idle.qsize()) as pool:
         try:
             for future in as_completed([pool.submit(train, job) for job in jobs]):

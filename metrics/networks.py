@@ -99,14 +99,14 @@ def classifier_distance(folder, generator):
     return FeatureDistance("classifier", lambda images: [x for net in opened for x in feature_maps(net, images)])
 
 
-def classifiers_of(session, shared_trunk):
+def classifiers_of(session, shared_trunk, report=None):
     """The folder of the classifiers that the options name, or else of those of the session's data set, which are
-    trained if they are not there and it is one of `RECIPES`."""
+    trained if they are not there and it is one of `RECIPES`; for `report` see `train_small_classifiers`."""
     if session.options.classifiers is not None:
         return Path(session.options.classifiers)
     folder = folder_for(session.need_dataset(), session.options)
     if session.dataset.name in RECIPES and not has_classifiers(folder, shared_trunk):
-        train_small_classifiers(session, folder, shared_trunk)
+        train_small_classifiers(session, folder, shared_trunk, report)
     return folder
 
 
@@ -137,14 +137,22 @@ def open_classifiers(session, shared_trunk):
         return load_classifiers(folder, resolution, session.generator.num_channels, shared_trunk)
 
 
-def train_small_classifiers(session, folder, shared_trunk):
-    """Trains what is missing of the classifiers of a small data set, and says so."""
+def train_small_classifiers(session, folder, shared_trunk, report=None):
+    """Trains what is missing of the classifiers of a small data set, and says so.
+
+    Args:
+        session: Session.
+        folder: Folder of the classifiers.
+        shared_trunk: See `train_classifiers`.
+        report: Function of what is done, in a few words, and which share of it is; what it raises ends the training.
+    """
     name = session.dataset.name
     what = f"one classifier of all labels of {name}" if shared_trunk else f"the classifiers of {name}"
     click.echo(f"There are no classifiers in {folder}: training {what}, once.", err=True)
     settings = settings_of(name, shared_trunk)
     num_gpus = count_gpus_of(session.generator)
-    train_classifiers(session.labelled_dataset, folder, settings, num_gpus=num_gpus, shared_trunk=shared_trunk)
+    progress = report and partial(report, f"Training {what}, once")
+    train_classifiers(session.labelled_dataset, folder, settings, None, num_gpus, shared_trunk, progress)
 
 
 # What opens classifiers of the data set.

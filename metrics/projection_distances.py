@@ -2,7 +2,7 @@
 
 import click
 
-from datasets.opening import open_dataset, split_path
+from datasets.opening import EMBEDDED, is_created, open_dataset, split_path
 from dnnlib.cli import UserPath, options
 from metrics import networks
 from metrics.classifier_training import RECIPES
@@ -39,18 +39,40 @@ def choose(target, distance, dataset, data_dir):
     return dataset, data_dir, distance or ("classifier" if classified else "lpips")
 
 
-def open_distance(generator, name, dataset, data_dir, options):
-    """What is made small, one of `editing.distances`."""
+def open_distance(generator, name, dataset, data_dir, options, report=lambda what, share=None: None):
+    """What is made small, one of `editing.distances`.
+
+    Args:
+        generator: A generator.
+        name: One of DISTANCES.
+        dataset, data_dir: See `choose`.
+        options: `metrics.options.Options`.
+        report: Function of what takes a while, in a few words, and which share of it is done, or None; what it raises
+            ends the work.
+
+    Raises:
+        ValueError, OSError: Something is missing, damaged, or cannot be downloaded or written.
+    """
     if name == "pixels":
         return PixelDistance()
     if name == "lpips":
         files = networks.files_of(networks.lpips, options)
-        return lpips_distance(LPIPS(*(weights.obtain(file, options.cache_dir, path) for file, path in files)))
+        report("Opening LPIPS")
+        paths = []
+        for file, path in files:
+            if (found := weights.find(file, options.cache_dir, path)) is None:
+                report(f"Downloading {file.name}, {-(-file.size // 10**6)} MB, once")
+                found = weights.obtain(file, options.cache_dir)
+            paths.append(found)
+        return lpips_distance(LPIPS(*paths))
     folder = options.classifiers
     if folder is None:
         if dataset is None:
             raise ValueError("--distance=classifier needs the classifiers of a data set; name it with --dataset.")
+        if dataset in EMBEDDED and not is_created(dataset, data_dir):
+            report(f"Creating the data set {dataset}, once")
         data = open_dataset(dataset, data_dir, generator.resolution, generator.label_size)
         with Session(generator, data, options) as session:
-            folder = networks.classifiers_of(session, shared_trunk=True)
+            folder = networks.classifiers_of(session, shared_trunk=True, report=report)
+    report("Opening the classifiers")
     return networks.classifier_distance(folder, generator)

@@ -11,6 +11,8 @@ from stylegan_tf.pictures.sampler import latents
 NOISES = ("fixed", "random", "off")
 MOST_DIRECTIONS = 64
 _KEYS = {"a", "b", "c", "t", "plane", "mix", "directions", "psi", "cutoff", "noise", "noise_seed"}
+# Pixels that are drawn at a time, and the most images.
+_PIXELS, _MOST_AT_ONCE = 2**16, 16
 # How far a plane, psi and directions reach, which keeps every number finite.
 _FAR, _MOST_PSI, _MOST_STRENGTH = 100.0, 1000.0, 100.0
 
@@ -197,6 +199,11 @@ def _combined(recipe, w):
     for step in recipe.steps:
         made[step.layers] += np.float32(step.strength) * step.vector
     return made
+
+
+def at_once(side):
+    """How many images of a side are drawn at a time, between what others ask."""
+    return max(1, min(_MOST_AT_ONCE, _PIXELS // side**2))
 
 
 def images(recipes, opened, side=None):

@@ -8,7 +8,7 @@ import numpy as np
 
 from dnnlib.image_files import write_png
 from dnnlib.videos import save_video
-from studio.recipes import Between, images, styles
+from studio.recipes import Between, at_once, images, styles
 from stylegan_tf.editing.projected import RESULT
 from stylegan_tf.pictures.gallery import Look
 from stylegan_tf.pictures.sampler import random_noise
@@ -17,8 +17,6 @@ RECIPE = "studio recipe"
 # Of what is shown at once, and thrown away.
 FAST = {"compress_level": 1}
 MOST_FRAMES, MOST_KEYS, MOST_SECONDS = 1800, 64, 120
-# Frames of a walk that are made at a time, between what others ask.
-_AT_ONCE = 8
 
 
 def encode(image, text=None, **options):
@@ -115,7 +113,8 @@ class Walk:
 
     def parts(self):
         """The frames' numbers, as many at a time as are made at once."""
-        return np.split(np.arange(len(self.places)), range(_AT_ONCE, len(self.places), _AT_ONCE))
+        count, step = len(self.places), at_once(self.opened.sampler.resolution)
+        return np.split(np.arange(count), range(step, count, step))
 
     def frames(self, numbers):
         """Frames, uint8 [N, H, W, C]."""

@@ -1,7 +1,6 @@
 """Pictures that are on their way into a network while their owner looks on."""
 
 import base64
-import secrets
 import threading
 import traceback
 
@@ -10,6 +9,7 @@ import numpy as np
 from datasets.targets import fitting_picture
 from metrics.projection_distances import choose, open_distance
 from studio.engine import Dropped
+from studio.jobs import FAILED, Jobs
 from studio.saving import FAST, encode
 from stylegan_tf.editing.projected import Projected
 from stylegan_tf.editing.projection import Projection, Schedule, sampled_labels, sampled_statistics
@@ -17,15 +17,19 @@ from stylegan_tf.images import to_uint8_rounded
 from stylegan_tf.pictures.gallery import HASH
 
 MOST_AT_ONCE, MOST_STEPS = 4, 2000
-FAILED = "It failed; see the server's messages."
 # Pictures of a user that are kept in a network; then the oldest is forgotten.
 MOST_KEPT = 64
 # Steps between two live views.
 _VIEW_EVERY = 5
+# Seconds between two looks at what others are waiting for, and those that threads have to end.
+_LOOK_EVERY, _PATIENCE = 0.2, 10
 
 
 class Projections:
-    """The projections of all users; each step is a request to the engine, so that others are served in between.
+    """The projections of all users, a thread each; steps are the engine's work, so that others are served in between.
+
+    What a network's first projection needs, such as classifiers that must be trained, is opened in its own thread,
+    while the engine goes on drawing.
 
     Args:
         engine: Engine.
@@ -34,10 +38,12 @@ class Projections:
     """
 
     def __init__(self, engine, options, dataset=None, data_dir=None, distance=None):
-        self.engine, self.options = engine, options
+        self.options = options
         self.dataset, self.data_dir, self.distance = dataset, data_dir, distance
-        self._running, self._lock = {}, threading.Lock()  # {picture's id: (threading.Event that stops it, user)}
-        self._distances = {}  # what is opened once for each network
+        self.jobs = Jobs(engine, MOST_AT_ONCE, "pictures are being projected")
+        self._opening, self._waited_for = threading.Lock(), {}  # one at a time; what is told of it
+        self._opened = {}  # {the `Opened` that was projected into last: (distance, statistics of w)}
+        self._threads = set()
 
     def start(self, opened, content, steps, space, user, report):
         """Begins to project a picture.
@@ -46,7 +52,7 @@ class Projections:
             opened: `opened.Opened`.
             content: Bytes of a picture file.
             steps, space: See `projection.Projection`.
-            user: Who asks; see `forget`.
+            user: Who asks; see `Jobs.forget`.
             report: Function of a dictionary for JSON: where it is, from another thread.
 
         Returns:
@@ -56,77 +62,88 @@ class Projections:
             ValueError: It is no picture that the network could make, or too many are under way.
         """
         picture = fitting_picture(content, opened.sampler.generator, crop=True, background="white")
-        stop, name = threading.Event(), secrets.token_hex(8)
-        with self._lock:
-            if len(self._running) >= MOST_AT_ONCE:
-                raise ValueError(f"{MOST_AT_ONCE} pictures are being projected already; wait for one of them.")
-            self._running[name] = stop, user
-        arguments = (name, opened, picture, steps, space, report, stop)
-        threading.Thread(target=self._run, args=arguments, daemon=True).start()
-        return name
+        job = self.jobs.begin(user)
 
-    def stop(self, name):
-        """Ends a projection as it stands; False if there is none."""
-        with self._lock:
-            stop, _ = self._running.get(name, (None, None))
-        if stop:
-            stop.set()
-        return stop is not None
+        def tell(**told):
+            report({"picture": job.name} | told)
 
-    def forget(self, user):
-        """Ends those of a user whose page was closed, so that others need not wait for them."""
-        with self._lock:
-            for stop, owner in self._running.values():
-                if owner == user:
-                    stop.set()
+        thread = threading.Thread(target=self._run, args=(job, opened, picture, steps, space, tell), daemon=True)
+        self._threads.add(thread)
+        thread.start()
+        return job.name
 
     def close(self):
-        """Ends all of them."""
-        with self._lock:
-            for stop, _ in self._running.values():
-                stop.set()
+        """Ends all of them, and waits for that; the engine must have ended."""
+        self.jobs.close()
+        for thread in list(self._threads):
+            thread.join(_PATIENCE)
 
-    def _run(self, name, opened, picture, steps, space, report, stop):
-        def ask(function):
-            return self.engine.ask(("projection", name), "step", function).result()
-
+    def _run(self, job, opened, picture, steps, space, tell):
         try:
-            projection, distance = ask(lambda: self._begin(opened, picture, steps, space))
-            while not projection.is_done and not stop.is_set():
-                found = ask(projection.step)
-                done = projection.steps_done
-                if done % _VIEW_EVERY == 0 or projection.is_done:
-                    image = ask(lambda: _png(projection, opened))
-                    shown = {"step": done, "of": steps, "distance": float(found.distance[0]), "image": image}
-                    report({"picture": name, "by": distance, **shown})
-            facts = {HASH: opened.sampler.network_hash}
-            while len(opened.pictures) >= MOST_KEPT:
-                opened.pictures.pop(next(iter(opened.pictures)))
-            opened.pictures[name] = Projected([name], projection.dlatents, projection.noise, [facts])
-            report({"picture": name, "done": True, "step": projection.steps_done, "of": steps})
+            self._project(job, opened, picture, steps, space, tell)
         except Dropped:
-            report({"picture": name, "error": "The studio has stopped."})
+            tell(error="It was stopped before its first step; nothing was found.")
         except (OSError, ValueError) as error:
-            report({"picture": name, "error": str(error)})
+            tell(error=str(error))
         except Exception:
             traceback.print_exc()
-            report({"picture": name, "error": FAILED})
+            tell(error=FAILED)
         finally:
-            with self._lock:
-                del self._running[name]
+            self.jobs.finish(job)
+            self._threads.discard(threading.current_thread())
 
-    def _begin(self, opened, picture, steps, space):
-        """The Projection of a picture, and what its distance is called."""
-        sampler = opened.sampler
-        if opened not in self._distances:
-            dataset, data_dir, distance = choose(opened.target, self.distance, self.dataset, self.data_dir)
-            found = open_distance(sampler.generator, distance, dataset, data_dir, self.options)
-            self._distances = {opened: (found, sampled_statistics(sampler, sampled_labels(sampler)))}
-        distance, statistics = self._distances[opened]
-        projection = Projection(
-            sampler.generator, distance, np.array([picture]), statistics, Schedule(steps), space=space
+    def _project(self, job, opened, picture, steps, space, tell):
+        def ask(function):
+            return self.jobs.ask(job, function)
+
+        distance, statistics = self._open(job, opened, tell)
+        tell(waiting="The first step")
+        job.check()
+        projection = ask(
+            lambda: Projection(
+                opened.sampler.generator, distance, np.array([picture]), statistics, Schedule(steps), space=space
+            )
         )
-        return projection, distance.name
+        while not projection.is_done and not job.ended.is_set():
+            found = ask(projection.step)
+            done = projection.steps_done
+            if done % _VIEW_EVERY == 0 or projection.is_done:
+                image = ask(lambda: _png(projection, opened))
+                shown = {"step": done, "of": steps, "distance": float(found.distance[0]), "image": image}
+                tell(by=distance.name, **shown)
+        while len(opened.pictures) >= MOST_KEPT:
+            opened.pictures.pop(next(iter(opened.pictures)))
+        facts = {HASH: opened.sampler.network_hash}
+        opened.pictures[job.name] = Projected([job.name], projection.dlatents, projection.noise, [facts])
+        tell(done=True, step=projection.steps_done, of=steps)
+
+    def _open(self, job, opened, tell):
+        """(distance, statistics of w) of a network, which are opened once; tells what is being waited for."""
+
+        def report(what, share=None):
+            job.check()
+            now = {"waiting": what} if share is None else {"waiting": what, "share": round(share, 2)}
+            if now != self._waited_for:
+                self._waited_for = now
+                tell(**now)
+
+        told = {}
+        while not self._opening.acquire(timeout=_LOOK_EVERY):  # another does it already
+            job.check()
+            if (now := self._waited_for) and now != told:
+                told = now
+                tell(**now)
+        try:
+            if opened not in self._opened:
+                sampler = opened.sampler
+                dataset, data_dir, distance = choose(opened.target, self.distance, self.dataset, self.data_dir)
+                found = open_distance(sampler.generator, distance, dataset, data_dir, self.options, report)
+                report("Looking at the network")
+                self._opened = {opened: (found, sampled_statistics(sampler, sampled_labels(sampler)))}
+            return self._opened[opened]
+        finally:
+            self._waited_for = {}
+            self._opening.release()
 
 
 def _png(projection, opened):

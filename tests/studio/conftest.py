@@ -1,6 +1,10 @@
 """One studio on two tiny runs, for all tests of a file."""
 
+import socket
+import threading
+
 import pytest
+import uvicorn
 from starlette.testclient import TestClient
 from tiny_generators import tiny_run
 from tiny_training import create_dataset
@@ -33,3 +37,17 @@ def client(networks, tmp_path_factory):
     with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
         client.headers["X-Studio-Token"] = client.get("/api/networks").json()["token"]
         yield client
+
+
+@pytest.fixture(scope="module")
+def address(networks, tmp_path_factory):
+    """Where a studio runs, behind a socket of its own."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    app = make_app(networks, Options(cache_dir=tmp_path_factory.mktemp("cache")), distance="pixels")
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="websockets-sansio", lifespan="on"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    yield f"http://127.0.0.1:{port}/"
+    server.should_exit = True
+    thread.join()

@@ -3,20 +3,18 @@
 import functools
 import http.server
 import io
-import socket
+import json
 import threading
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 from tiny_generators import tiny_generator
 
-from metrics.options import Options
-from studio.server import make_app
+from studio import pages, recipes, under_way
 from stylegan_tf.export import web
 from stylegan_tf.pictures.gallery import Look
 from stylegan_tf.pictures.sampler import Sampler
@@ -26,20 +24,6 @@ CHROMIUM = next((path for path in map(Path, ("/usr/bin/chromium", "/usr/bin/chro
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="There is no Chromium; Debian's package is chromium.")
 # Milliseconds within which something happens on a machine that has other work.
 PATIENCE = 30000
-
-
-@pytest.fixture(scope="module")
-def address(networks, tmp_path_factory):
-    """Where a studio runs."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    port = listening.getsockname()[1]
-    app = make_app(networks, Options(cache_dir=tmp_path_factory.mktemp("cache")), distance="pixels")
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="websockets-sansio", lifespan="on"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -248,6 +232,78 @@ def test_networks_and_their_snapshots(opened, address):
     page.locator("#tab-seeds").focus()
     page.keyboard.press("ArrowRight")
     assert page.locator("#tab-blend").get_attribute("aria-selected") == "true"
+
+
+def state(page):
+    """What a link to the page would restore."""
+    page.click("#copy-link")
+    return json.loads(unquote(page.evaluate("location.hash.slice(1)")))
+
+
+def test_what_another_network_does_not_know_stays_behind(opened, address):
+    page = opened(address)
+    page.click("#add-key")
+    changed(page, page.locator(".cell").nth(5).click)
+    page.click("#add-key")
+    page.click("#tab-mixing")
+    changed(page, lambda: page.get_by_label("layer 3").press("Enter"))
+    changed(page, lambda: page.locator("#snapshot").press("ArrowLeft"))
+    assert len(state(page)["keys"]) == 2  # another snapshot of the same run
+    changed(page, lambda: page.select_option("#network", label="00001-tiny"))
+    page.click("#tab-walk")
+    assert (state(page)["keys"], page.inner_text("#caption")) == ([], "seed 5")
+    assert page.locator("text=Play").is_disabled()
+
+
+def test_a_link_to_a_network_that_is_not_here(opened, address):
+    asked = {"network": "9-1", "view": "seeds", "recipe": {"a": {"picture": "mine"}}, "keys": [{"a": {"seed": 1}}]}
+    page = opened(f"{address}#{quote(json.dumps(asked))}")
+    page.wait_for_selector("#message:visible")
+    assert "network is not in this studio" in page.inner_text("#message")
+    assert (state(page)["keys"], page.inner_text("#caption")) == ([], "seed 0")
+
+
+@pytest.mark.parametrize("hash_", ["x", "%7B", quote('{"recipe": {"a": null}}'), quote('{"keys": [null]}')])
+def test_links_that_mean_nothing(opened, address, hash_):
+    assert opened(f"{address}#{hash_}").inner_text("#caption") == "seed 0"
+
+
+def test_seeds_appear_one_after_the_other(opened, address, monkeypatch):
+    free, images = threading.Event(), pages.images
+
+    def held(some, *arguments):
+        assert some[0].sources[0].value < 3 or free.wait(30)
+        return images(some, *arguments)
+
+    monkeypatch.setattr(recipes, "_PIXELS", 64)  # one image at a time
+    monkeypatch.setattr(pages, "images", held)
+    try:
+        page = opened(address)
+        wait_until(page, "[...document.querySelectorAll('.cell canvas')].filter(one => one.width > 1).length === 3")
+    finally:
+        free.set()
+    wait_until(page, "[...document.querySelectorAll('.cell canvas')].filter(one => one.width > 1).length >= 24")
+
+
+def test_what_a_projection_waits_for(opened, address, tmp_path, monkeypatch):
+    free = threading.Event()
+
+    def held(generator, name, dataset, data_dir, options, report):
+        report("Training the classifiers of tiny, once", 0.25)
+        assert free.wait(30)
+        raise OSError("The classifiers cannot be written.")
+
+    monkeypatch.setattr(under_way, "open_distance", held)
+    page = opened(address)
+    changed(page, lambda: page.select_option("#network", label="00001-tiny"))  # which no other test projects into
+    page.click("#tab-picture")
+    Image.new("RGB", (8, 8)).save(tmp_path / "dark.png")
+    page.set_input_files("input[type=file]", tmp_path / "dark.png")
+    page.wait_for_selector("text=Training the classifiers of tiny, once ... 25%")
+    changed(page, lambda: page.locator("#psi").press("ArrowLeft"))
+    free.set()
+    page.wait_for_selector("#message:visible")
+    assert page.inner_text("#message") == "The classifiers cannot be written."
 
 
 def test_small_screens(opened, address):

@@ -1,10 +1,16 @@
 """The server: what the page asks for, and what others may not."""
 
+import asyncio
 import io
 import json
 import shlex
+import socket as sockets
 import struct
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -14,7 +20,9 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from metrics.options import Options
-from studio import opened, under_way
+from studio import opened, pages, recipes, saving, server, under_way
+from studio.jobs import FAILED
+from studio.pages import Pages
 from studio.server import make_app
 from stylegan_tf.commands import generate
 from stylegan_tf.editing.projected import read_projected
@@ -122,6 +130,84 @@ def test_the_newest_request_of_a_view_is_the_one_that_counts(socket, ids):
     assert json.loads(answers[-1]["bytes"][4 : 4 + length])["n"] == 29
 
 
+def part(socket):
+    """The header of a part of a request's images, or what is told instead."""
+    message = socket.receive()
+    if message.get("text"):
+        return json.loads(message["text"])
+    (length,) = struct.unpack("<I", message["bytes"][:4])
+    return json.loads(message["bytes"][4 : 4 + length])
+
+
+@pytest.fixture
+def one_by_one(monkeypatch):
+    """Images are drawn one at a time: [first seed of each part], and an event without which the next part waits."""
+    drawn, free = [], threading.Event()
+    images = pages.images
+
+    def held(some, *arguments):
+        drawn.append(some[0].sources[0].value)
+        assert free.wait(30)
+        return images(some, *arguments)
+
+    monkeypatch.setattr(recipes, "_PIXELS", 64)
+    monkeypatch.setattr(pages, "images", held)
+    yield drawn, free
+    free.set()
+
+
+def seeds(*numbers):
+    return [{"a": {"seed": number}} for number in numbers]
+
+
+def until(condition):
+    """Waits until something is so."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "It is still not so."
+        time.sleep(0.01)
+
+
+def test_many_images_come_one_after_the_other_and_others_between_them(client, socket, ids, one_by_one):
+    drawn, free = one_by_one
+    token = client.headers["X-Studio-Token"]
+    with client.websocket_connect(f"/ws?token={token}&user=other", headers={"host": "localhost"}) as other:
+        socket.send_text(json.dumps({"n": 1, "view": "grid", "network": ids[0], "images": seeds(1, 2, 3)}))
+        until(lambda: drawn == [1])
+        other.send_text(json.dumps({"n": 7, "view": "grid", "network": ids[0], "images": seeds(70)}))
+        time.sleep(0.1)  # it waits now
+        free.set()
+        parts = [part(socket) for _ in range(3)]
+        assert [(one["first"], one["count"], one["of"]) for one in parts] == [(0, 1, 3), (1, 1, 3), (2, 1, 3)]
+        assert part(other)["n"] == 7
+    assert drawn.index(70) < drawn.index(3)
+
+
+def test_the_rest_of_what_was_replaced_is_not_drawn(socket, ids, one_by_one):
+    drawn, free = one_by_one
+    socket.send_text(json.dumps({"n": 1, "view": "grid", "network": ids[0], "images": seeds(*range(20))}))
+    until(lambda: drawn == [0])
+    socket.send_text(json.dumps({"n": 2, "view": "grid", "network": ids[0], "images": seeds(50, 51)}))
+    time.sleep(0.1)
+    free.set()
+    told = [part(socket) for _ in range(4)]
+    assert {"n": 1, "view": "grid", "dropped": True} in told
+    assert [one["first"] for one in told if one["n"] == 2] == [0, 1]
+    assert drawn == [0, 50, 51]
+
+
+def test_what_a_page_has_asked_for_is_not_drawn_once_it_is_closed(client, ids, one_by_one):
+    drawn, free = one_by_one
+    token = client.headers["X-Studio-Token"]
+    with client.websocket_connect(f"/ws?token={token}", headers={"host": "localhost"}) as socket:
+        socket.send_text(json.dumps({"n": 1, "view": "grid", "network": ids[0], "images": seeds(*range(20))}))
+        until(lambda: drawn)
+    time.sleep(0.1)
+    free.set()
+    assert picture(client, ids[0], RECIPE)[0].shape == (8, 8, 3)
+    assert drawn == [0]
+
+
 def test_saved_pictures_tell_where_they_are_from(client, ids, runs, tmp_path):
     image, text = picture(client, ids[0], RECIPE)
     assert text["seed"] == "3"
@@ -172,6 +258,60 @@ def test_a_walk(client, ids):
         assert (answer.status_code, words in answer.json()["error"]) == (400, True), answer.text
 
 
+def long_walk(network):
+    return {"network": network, "recipes": [RECIPE, {"a": {"seed": 2}}], "seconds": 60, "fps": 30}
+
+
+def test_walks_have_a_limit(client, ids, monkeypatch):
+    free = threading.Event()
+
+    def held(path, *arguments):
+        assert free.wait(30)
+        path.write_bytes(b"a video")
+
+    monkeypatch.setattr(server, "save_walk", held)
+    with ThreadPoolExecutor(server.MOST_WALKS) as pool:
+        walks = [pool.submit(client.post, "/api/walk", json=long_walk(ids[0])) for _ in range(server.MOST_WALKS)]
+        time.sleep(1)
+        answer = client.post("/api/walk", json=long_walk(ids[0]))
+        free.set()
+    assert (answer.status_code, answer.json()["error"]) == (
+        400,
+        "4 walks are being recorded already; wait for one of them.",
+    )
+    assert {walk.result().content for walk in walks} == {b"a video"}
+    assert client.post("/api/walk", json=long_walk(ids[0])).content == b"a video"  # there is room again
+
+
+def test_a_walk_ends_with_its_page(client, ids):
+    token = client.headers["X-Studio-Token"]
+    with ThreadPoolExecutor(1) as pool:
+        with client.websocket_connect(f"/ws?token={token}&user=me", headers={"host": "localhost"}) as socket:
+            asked = long_walk(ids[0]) | {"walk": "mine"}
+            walk = pool.submit(client.post, "/api/walk", json=asked, headers={"X-Studio-User": "me"})
+            told = socket.receive_json()
+            assert (told["walk"], told["of"]) == ("mine", 1800) and told["done"] < 1800
+        answer = walk.result()
+    assert (answer.status_code, "its page was closed" in answer.json()["error"]) == (400, True)
+
+
+def test_a_walk_ends_when_nobody_waits_for_it(address, monkeypatch):
+    made, parts = [], saving.Walk.frames
+    monkeypatch.setattr(saving.Walk, "frames", lambda walk, numbers: made.append(len(numbers)) or parts(walk, numbers))
+    with urlopen(f"{address}api/networks") as response:
+        answer = json.load(response)
+    asked = json.dumps(long_walk(answer["networks"][0]["snapshots"][-1]["id"])).encode()
+    place = urlsplit(address)
+    with sockets.create_connection((place.hostname, place.port)) as connection:
+        head = f"POST /api/walk HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Studio-Token: {answer['token']}\r\n"
+        connection.sendall(f"{head}Content-Length: {len(asked)}\r\n\r\n".encode() + asked)
+        until(lambda: made)
+    before = len(made)
+    time.sleep(2)
+    assert len(made) <= before + 3
+    assert sum(made) < 1800
+
+
 @pytest.mark.parametrize("name", ["w", "picture", "command", "walk"])
 def test_what_cannot_be_saved(client, ids, name):
     between = {"from": RECIPE, "to": RECIPE, "t": 0.5}
@@ -212,7 +352,8 @@ def test_a_picture_is_projected_and_becomes_a_source(client, socket, ids, number
     answer = project(client, ids[number], png(16))
     told = events(socket, answer.json()["picture"])
     assert told[-1]["done"] and told[-1]["step"] == 6
-    assert told[0]["distance"] > 0 and told[0]["by"] == "pixels" and told[0]["image"]
+    seen = next(one for one in told if "step" in one)
+    assert seen["distance"] > 0 and seen["by"] == "pixels" and seen["image"]
     recipe = {"a": {"picture": answer.json()["picture"]}}
     shown, _ = picture(client, ids[number], recipe)
     assert shown.shape == (8, 8, 3)
@@ -222,7 +363,7 @@ def test_a_picture_is_projected_and_becomes_a_source(client, socket, ids, number
 
 def test_a_projection_is_stopped(client, socket, ids):
     name = project(client, ids[0], png(8), steps=2000).json()["picture"]
-    socket.receive_json()
+    until(lambda: "step" in socket.receive_json())
     assert client.delete(f"/api/projections/{name}").status_code == 200
     last = events(socket, name)[-1]
     assert last["done"] and last["step"] < 2000
@@ -247,14 +388,82 @@ def test_a_projection_that_breaks_says_so(client, socket, ids, monkeypatch):
 
     monkeypatch.setattr(under_way, "Projection", broken)
     name = project(client, ids[0], png(8)).json()["picture"]
-    assert events(socket, name)[-1]["error"] == under_way.FAILED
+    assert events(socket, name)[-1]["error"] == FAILED
+
+
+@pytest.fixture
+def opening(networks, tmp_path, monkeypatch):
+    """A studio in which a distance is being opened until an event is set: (client, socket, event, [what it raises])."""
+    free, problems, open_distance = threading.Event(), [], under_way.open_distance
+
+    def held(generator, name, dataset, data_dir, options, report):
+        for share in (0.0, 0.25):
+            report("Training the classifiers of tiny, once", share)
+        while not free.wait(0.01):
+            report("Training the classifiers of tiny, once", 0.25)
+        for problem in problems:
+            raise problem
+        return open_distance(generator, name, dataset, data_dir, options, report)
+
+    monkeypatch.setattr(under_way, "open_distance", held)
+    app = make_app(networks, Options(cache_dir=tmp_path), distance="pixels")
+    with TestClient(app, base_url="http://localhost") as client:
+        token = client.headers["X-Studio-Token"] = client.get("/api/networks").json()["token"]
+        with client.websocket_connect(f"/ws?token={token}&user=me", headers={"host": "localhost"}) as socket:
+            yield client, socket, free, problems
+            free.set()
+
+
+def test_others_draw_while_classifiers_are_trained(opening, ids):
+    client, socket, free, _ = opening
+    first = project(client, ids[0], png(8)).json()["picture"]
+    what = {"picture": first, "waiting": "Training the classifiers of tiny, once"}
+    assert [socket.receive_json() for _ in range(2)] == [what | {"share": 0.0}, what | {"share": 0.25}]
+    assert drawn(socket, network=ids[0], images=[RECIPE])[0]["count"] == 1
+    second = project(client, ids[0], png(8)).json()["picture"]
+    assert socket.receive_json() == what | {"picture": second, "share": 0.25}  # who comes later is told as well
+    free.set()
+    ends = {}
+    while ends.keys() != {first, second}:
+        told = socket.receive_json()
+        if {"done", "error"} & told.keys():
+            ends[told["picture"]] = told
+    assert all(end["done"] for end in ends.values())
+
+
+@pytest.mark.parametrize(
+    "problem, words", [(OSError("vgg16.pth cannot be had."), "vgg16.pth cannot be had."), (KeyError("x"), FAILED)]
+)
+def test_what_a_projection_needs_and_cannot_have(opening, ids, problem, words):
+    client, socket, free, problems = opening
+    problems.append(problem)
+    free.set()
+    name = project(client, ids[0], png(8)).json()["picture"]
+    assert events(socket, name)[-1] == {"picture": name, "error": words}
+
+
+def test_a_projection_is_stopped_while_classifiers_are_trained(opening, ids):
+    client, socket, _, _ = opening
+    name = project(client, ids[0], png(8)).json()["picture"]
+    assert "waiting" in socket.receive_json()
+    assert client.delete(f"/api/projections/{name}").status_code == 200
+    assert "stopped before its first step" in events(socket, name)[-1]["error"]
+
+
+def test_what_is_told_after_the_end(networks):
+    """A thread may have something to say when the server has ended."""
+    told = Pages(networks, None, None)
+    told.tell("me", {"picture": "x"})  # before the first page
+    told._loop = asyncio.new_event_loop()
+    told._loop.close()
+    told.tell("me", {"picture": "x"})
 
 
 def test_a_projection_ends_with_its_page(client, ids):
     token = client.headers["X-Studio-Token"]
     with client.websocket_connect(f"/ws?token={token}&user=me", headers={"host": "localhost"}) as socket:
         name = project(client, ids[0], png(8), steps=2000).json()["picture"]
-        assert socket.receive_json()["picture"] == name
+        until(lambda: "step" in socket.receive_json())
     recipe = {"a": {"picture": name}}  # it is one once its projection has ended
     for _ in range(100):
         if client.post("/api/picture", json={"network": ids[0], "recipe": recipe}).status_code == 200:

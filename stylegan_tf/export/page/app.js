@@ -1,7 +1,7 @@
 // What the views share: the network, the state, the image on the stage, and drawing.
 
 import { byId, show } from "./dom.js";
-import { describe, fresh, whole, write } from "./state.js";
+import { carryOver, describe, whole, write } from "./state.js";
 
 // From this side on, dragging shows an image of a lower resolution first.
 const LARGE = 256, PREVIEW = 128;
@@ -20,8 +20,10 @@ export class App {
   /** Opens a network, which may be another snapshot of the one that was open. */
   async open(network) {
     const facts = await this.backend.describe(network);
-    const other = this.facts && (facts.num_layers !== this.facts.num_layers || facts.dlatent_size !== this.facts.dlatent_size);
-    if (other) this.state.recipe = fresh().recipe;
+    if (network !== this.state.network) {
+      const { snapshots } = this.backend.networks.find((one) => one.snapshots.some(({ id }) => id === network));
+      carryOver(this.state, snapshots.some(({ id }) => id === this.state.network));
+    }
     if (!facts.classes.some((one) => one.number === this.state.label)) this.state.label = null;
     this.facts = facts;
     this.names = null;
@@ -79,8 +81,8 @@ export class App {
   }
 
   /** Images of recipes with what holds for all of them, an array of ImageBitmap; null where they are not wanted now. */
-  draw(view, recipes, side) {
-    return this.backend.draw(view, this.state.network, recipes.map((recipe) => whole(recipe, this.state)), side);
+  draw(view, recipes, side, each) {
+    return this.backend.draw(view, this.state.network, recipes.map((recipe) => whole(recipe, this.state)), side, each);
   }
 
   /** The image between two recipes, at fraction t of the line from one w to the other. */
@@ -89,10 +91,10 @@ export class App {
     return this.backend.draw("walk", this.state.network, [{ from: first, to: second, t }]);
   }
 
-  /** Draws into canvases. */
+  /** Draws into canvases, as images come; returns whether all have, and no newer request of the view has come between. */
   async drawInto(view, canvases, recipes) {
-    const bitmaps = await this.draw(view, recipes);
-    bitmaps?.forEach((bitmap, i) => show(canvases[i], bitmap));
+    const bitmaps = await this.draw(view, recipes, undefined, (first, some) => some.forEach((bitmap, i) => show(canvases[first + i], bitmap)));
+    return bitmaps !== null;
   }
 
   /** Runs something, and says what went wrong, until the same succeeds or another view is shown. */

@@ -36,12 +36,17 @@ export class OnnxBackend {
   directions = async () => this.facts.directions;
 
   /** Images of recipes, an array of ImageBitmap; null where a newer request of the same view has replaced this one. */
-  draw(view, network, recipes) {
-    const number = (this.newest.get(view) ?? 0) + 1;
+  async draw(view, network, recipes, side, each = () => {}) {
+    const number = (this.newest.get(view) ?? 0) + 1, bitmaps = [];
     this.newest.set(view, number);
-    const done = this.running.then(() => (this.newest.get(view) === number ? this.make(recipes) : null));
-    this.running = done.catch(() => {});
-    return done;
+    for (const recipe of recipes) {
+      const done = this.running.then(async () => (this.newest.get(view) === number ? this.image(await this.styles(recipe)) : null));
+      this.running = done.catch(() => {}); // one after the other; what others ask comes in between
+      const bitmap = await done;
+      if (bitmap === null) return null;
+      each(bitmaps.push(bitmap) - 1, [bitmap]);
+    }
+    return bitmaps;
   }
 
   async picture(network, recipe) {
@@ -49,12 +54,6 @@ export class OnnxBackend {
     const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
     canvas.getContext("2d").drawImage(bitmap, 0, 0);
     return canvas.convertToBlob({ type: "image/png" });
-  }
-
-  async make(recipes) {
-    const bitmaps = [];
-    for (const recipe of recipes) bitmaps.push(await this.image(await this.styles(recipe)));
-    return bitmaps;
   }
 
   /** w of a recipe, Float32Array of num_layers times dlatent_size: what studio/recipes.py does. */

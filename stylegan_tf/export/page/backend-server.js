@@ -56,15 +56,20 @@ export class ServerBackend {
     }
     const length = new DataView(data).getUint32(0, true);
     const header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
-    const blobs = [];
+    const blobs = [], waiting = this.waiting.get(header.n);
     let at = 4 + length;
     for (const size of header.sizes) {
       blobs.push(new Blob([new Uint8Array(data, at, size)], { type: "image/png" }));
       at += size;
     }
-    const waiting = this.waiting.get(header.n);
-    this.waiting.delete(header.n);
-    Promise.all(blobs.map((blob) => createImageBitmap(blob))).then(waiting?.resolve, waiting?.reject);
+    if (!waiting) return undefined;
+    const part = Promise.all(blobs.map((blob) => createImageBitmap(blob)));
+    part.then((bitmaps) => waiting.each(header.first, bitmaps), waiting.reject);
+    waiting.parts.push(part);
+    if (header.first + header.count === header.of) {
+      this.waiting.delete(header.n);
+      Promise.all(waiting.parts).then((parts) => waiting.resolve(parts.flat()), waiting.reject);
+    }
     return undefined;
   }
 
@@ -79,12 +84,13 @@ export class ServerBackend {
   /**
    * Images of recipes, an array of ImageBitmap; null where a newer request of the same view has replaced this one.
    * @param {string} view @param {string} network @param {Object[]} images Recipes. @param {number} [side] Of a preview.
+   * @param {function} [each] Gets (number of the first, bitmaps) of those that are there already, some at a time.
    */
-  async draw(view, network, images, side) {
+  async draw(view, network, images, side, each = () => {}) {
     const socket = await (this.connecting ?? this.connect());
     const n = ++this.count;
     return new Promise((resolve, reject) => {
-      this.waiting.set(n, { resolve, reject });
+      this.waiting.set(n, { resolve, reject, each, parts: [] });
       socket.send(JSON.stringify({ n, view, network, images, ...(side ? { side } : {}) }));
     });
   }

@@ -4,7 +4,7 @@ import { App } from "./app.js";
 import { OnnxBackend } from "./backend-onnx.js";
 import { ServerBackend } from "./backend-server.js";
 import { byId, make, save } from "./dom.js";
-import { read, seedSource, whole, write } from "./state.js";
+import { carryOver, read, seedSource, whole, write } from "./state.js";
 import * as blend from "./views/blend.js";
 import * as directions from "./views/directions.js";
 import * as mixing from "./views/mixing.js";
@@ -26,7 +26,10 @@ async function start() {
   const app = new App(backend, read(location.hash));
   const networks = backend.networks.filter((network) => network.snapshots.length);
   const broken = backend.networks.find((network) => network.error);
+  if (!networks.length) throw new Error(broken.error);
   const all = networks.flatMap((network) => network.snapshots.map((snapshot) => snapshot.id));
+  const lost = app.state.network !== null && !all.includes(app.state.network);
+  if (lost) carryOver(app.state, false);
   if (!all.includes(app.state.network)) app.state.network = networks[0].snapshots.at(-1).id;
   if (!backend.features.projection) delete VIEWS.picture;
   if (!(app.state.view in VIEWS)) app.state.view = "seeds";
@@ -142,7 +145,8 @@ async function start() {
   });
 
   await use(app.state.network);
-  if (broken) await app.guard(() => Promise.reject(new Error(broken.error)), "networks");
+  const problem = broken?.error ?? (lost ? "The link's network is not in this studio; the image is of another one." : null);
+  if (problem) await app.guard(() => Promise.reject(new Error(problem)), "networks");
 }
 
 /** A file's name for a recipe. */

@@ -22,7 +22,8 @@ export function read(hash) {
   try {
     const given = JSON.parse(decodeURIComponent(hash.slice(1)));
     for (const key of Object.keys(state)) if (key in given) state[key] = given[key];
-    if (typeof state.recipe?.a !== "object" || !Array.isArray(state.keys)) return fresh();
+    const isRecipe = (recipe) => typeof recipe?.a === "object" && recipe.a !== null && Array.isArray(recipe.directions ?? []);
+    if (!isRecipe(state.recipe) || !Array.isArray(state.keys) || !state.keys.every(isRecipe)) return fresh();
   } catch {
     return fresh();
   }
@@ -31,6 +32,16 @@ export function read(hash) {
 
 /** What comes after # in the address of a state. */
 export const write = (state) => "#" + encodeURIComponent(JSON.stringify(state));
+
+/**
+ * Takes out of a state what another network does not know: layers, directions and pictures of yours; of another snapshot
+ * of the same run (`sameRun`), your pictures alone. A seed stays.
+ */
+export function carryOver(state, sameRun) {
+  const stays = ({ a, b, c }) => sameRun && ![a, b, c].some((source) => source?.picture);
+  if (!stays(state.recipe)) state.recipe = { a: { seed: state.recipe.a.seed ?? 0 } };
+  state.keys = state.keys.filter(stays);
+}
 
 /** A recipe with what holds for all images: truncation and noise. */
 export function whole(recipe, state) {

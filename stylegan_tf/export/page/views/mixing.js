@@ -42,7 +42,7 @@ export function render(app, panel) {
     table();
   }
   function table() {
-    app.latest("table", async () => {
+    app.guard(async () => {
       const [down, along] = [rows, columns].map(seedsIn);
       const recipes = [];
       for (const a of [null, ...down])
@@ -51,11 +51,14 @@ export function render(app, panel) {
           const [rowSource, columnSource] = [a, b].map((seed) => seed !== null && seedSource(seed, app.state));
           recipes.push(a === null ? { a: columnSource } : b === null ? { a: rowSource } : { a: rowSource, b: columnSource, mix: [...chosen] });
         }
-      const canvases = recipes.map(() => make("canvas", { width: 1, height: 1 }));
-      await app.drawInto("table", canvases, recipes);
-      cells.style.gridTemplateColumns = `repeat(${along.length + 1}, minmax(40px, 110px))`;
-      cells.replaceChildren(make("div"), ...canvases);
-    });
+      const shape = `${down.length}x${along.length}`;
+      if (cells.dataset.shape !== shape) {
+        cells.dataset.shape = shape;
+        cells.style.gridTemplateColumns = `repeat(${along.length + 1}, minmax(40px, 110px))`;
+        cells.replaceChildren(make("div"), ...recipes.map(() => make("canvas", { width: 1, height: 1 })));
+      }
+      await app.drawInto("table", cells.querySelectorAll("canvas"), recipes);
+    }, "table");
   }
   function seedsIn(input) {
     const seeds = input.value.split(/[\s,]+/).filter((text) => /^\d{1,10}$/.test(text)).map(Number).filter((seed) => seed < 2 ** 32);

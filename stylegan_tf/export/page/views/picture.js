@@ -50,6 +50,11 @@ export function render(app, panel) {
       app.guard(() => Promise.reject(new Error(news.error)), "picture");
       return;
     }
+    if (news.waiting) {
+      told.textContent = `${news.waiting} ...` + (news.share === undefined ? "" : ` ${Math.round(news.share * 100)}%`);
+      progress.value = news.share ?? 0;
+      return;
+    }
     progress.value = news.step / news.of;
     if (news.image) {
       found.src = `data:image/png;base64,${news.image}`;

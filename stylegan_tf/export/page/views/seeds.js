@@ -1,6 +1,6 @@
 // A grid of seeds, more of them by scrolling.
 
-import { arrowKeys, field, make, numberIn, show } from "../dom.js";
+import { arrowKeys, field, make, numberIn } from "../dom.js";
 import { seedSource } from "../state.js";
 
 export const title = "Seeds";
@@ -16,7 +16,8 @@ export function render(app, panel) {
 
   function begin() {
     next = numberIn(from, 0, LAST, 0);
-    round += 1;
+    round += 1; // what is still being drawn is replaced
+    loading = false;
     grid.replaceChildren();
     more();
   }
@@ -28,13 +29,11 @@ export function render(app, panel) {
     next += seeds.length;
     const cells = seeds.map(cell);
     grid.append(...cells);
-    await app.guard(async () => {
-      const bitmaps = await app.draw("seeds", seeds.map((seed) => ({ a: seedSource(seed, app.state) })));
-      bitmaps?.forEach((bitmap, i) => show(cells[i].firstChild, bitmap));
-    });
+    const recipes = seeds.map((seed) => ({ a: seedSource(seed, app.state) }));
+    const whole = await app.guard(() => app.drawInto("seeds", cells.map((one) => one.firstChild), recipes));
+    if (now !== round) return;
     loading = false;
-    if (now !== round) begin();
-    else if (near()) more();
+    if (whole && near()) more();
   }
 
   function cell(seed) {

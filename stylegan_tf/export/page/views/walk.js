@@ -25,7 +25,7 @@ export function render(app, panel) {
     } }, make("canvas", { width: 1, height: 1 })));
     list.replaceChildren(...buttons);
     for (const button of [play, ...record]) button.disabled = state.keys.length < 2;
-    if (buttons.length) app.latest("keys", () => app.drawInto("keys", buttons.map((button) => button.firstChild), [...state.keys]));
+    if (buttons.length) app.guard(() => app.drawInto("keys", buttons.map((button) => button.firstChild), state.keys), "keys");
   }
   function toggle() {
     playing = playing === null ? requestAnimationFrame(frame) : stop();
