@@ -4,7 +4,6 @@ import contextlib
 import socket
 
 import click
-import tensorflow as tf
 
 import dnnlib.quiet_tensorflow  # noqa: F401
 from dnnlib.cli import Command, UserPath, Whole, one_line_errors
@@ -52,7 +51,6 @@ def main(sources, host, port, names, precision, distance, dataset, data_dir, **g
     from studio.server import LOOPBACK, make_app  # noqa: PLC0415
 
     with listen(host, port) as listening:
-        tf.config.experimental.enable_tensor_float_32_execution(False)
         use_precision(precision)
         if remark := remark_on_precision(precision, count_gpus()):
             click.echo(remark, err=True)

@@ -6,6 +6,7 @@ import traceback
 
 import numpy as np
 
+from datasets.errors import DatasetError
 from datasets.targets import fitting_picture
 from metrics.projection_distances import choose, open_distance
 from studio.engine import Dropped
@@ -61,7 +62,10 @@ class Projections:
         Raises:
             ValueError: It is no picture that the network could make, or too many are under way.
         """
-        picture = fitting_picture(content, opened.sampler.generator, crop=True, background="white")
+        try:
+            picture = fitting_picture(content, opened.sampler.generator, crop=True, background="white")
+        except DatasetError as error:
+            raise ValueError(f"Your picture cannot be used: {error}") from None
         job = self.jobs.begin(user)
 
         def tell(**told):

@@ -48,8 +48,12 @@ export function numberIn(input, least, most, otherwise) {
   return input.value.trim() !== "" && Number.isFinite(value) ? Math.min(most, Math.max(least, value)) : otherwise;
 }
 
-/** Moves the focus among the buttons of a grid with the arrow keys. */
+/** Moves the focus among the buttons of a grid with the arrow keys; Tab goes past it, as it may have no end. */
 export function arrowKeys(grid) {
+  grid.addEventListener("focusin", ({ target }) => {
+    for (const button of grid.querySelectorAll("button[tabindex='0']")) button.tabIndex = -1;
+    target.tabIndex = 0;
+  });
   grid.addEventListener("keydown", (event) => {
     const cells = [...grid.querySelectorAll("button")];
     const at = cells.indexOf(document.activeElement);

@@ -96,11 +96,11 @@ async function start() {
   saving("save-w", async (network, recipe) => save(await backend.latents(network, recipe), "w.npz"));
   saving("copy-command", async (network, recipe) => {
     const { command, needs_latents: first } = await backend.command(network, recipe);
-    await copy(command, first ? "Save the latents as w.npz first; the command, copied:" : "Copied:");
+    app.say(`${first ? "Save the latents as w.npz first; the command" : "The command"}${(await copied(command)) ? ", copied" : ""}: ${command}`);
   });
-  byId("copy-link").addEventListener("click", () => app.guard(() => {
+  byId("copy-link").addEventListener("click", () => app.guard(async () => {
     history.replaceState(null, "", write(app.state));
-    return copy(location.href, "Copied:");
+    app.say((await copied(location.href)) ? "The link is copied; it is the page's address." : "The link is the page's address.");
   }));
   byId("add-key").addEventListener("click", () => {
     app.state.keys.push(app.state.recipe);
@@ -111,12 +111,13 @@ async function start() {
   byId("save-w").hidden = !backend.features.latents;
   byId("copy-command").hidden = !backend.features.command;
 
-  async function copy(text, what) {
+  /** Whether a text is on the clipboard now, for which browsers may give no leave. */
+  async function copied(text) {
     try {
       await navigator.clipboard.writeText(text);
-      app.say(`${what} ${text}`);
+      return true;
     } catch {
-      app.say(text); // without leave to write to the clipboard, it can be copied by hand
+      return false;
     }
   }
 
@@ -124,6 +125,7 @@ async function start() {
   function enter(name) {
     view?.leave();
     app.forgive();
+    app.say("");
     app.state.view = name;
     for (const tab of byId("tabs").children) {
       tab.setAttribute("aria-selected", String(tab.id === `tab-${name}`));
@@ -137,9 +139,9 @@ async function start() {
   byId("tabs").append(...Object.entries(VIEWS).map(([name, { title }]) => make("button", { id: `tab-${name}`, role: "tab", "aria-controls": "panel", text: title, click: () => enter(name) })));
   byId("tabs").addEventListener("keydown", (event) => {
     const tabs = [...byId("tabs").children], at = tabs.indexOf(document.activeElement);
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (at < 0 || !step) return;
-    const next = tabs[(at + step + tabs.length) % tabs.length];
+    const next = tabs[{ ArrowRight: (at + 1) % tabs.length, ArrowLeft: (at + tabs.length - 1) % tabs.length, Home: 0, End: tabs.length - 1 }[event.key]];
+    if (at < 0 || !next) return;
+    event.preventDefault();
     next.focus();
     next.click();
   });

@@ -22,12 +22,18 @@ export function read(hash) {
   try {
     const given = JSON.parse(decodeURIComponent(hash.slice(1)));
     for (const key of Object.keys(state)) if (key in given) state[key] = given[key];
-    const isRecipe = (recipe) => typeof recipe?.a === "object" && recipe.a !== null && Array.isArray(recipe.directions ?? []);
     if (!isRecipe(state.recipe) || !Array.isArray(state.keys) || !state.keys.every(isRecipe)) return fresh();
   } catch {
     return fresh();
   }
   return state;
+}
+
+/** Whether something can be shown as a recipe; whether it means anything is for those who draw it. */
+function isRecipe(value) {
+  if (typeof value?.a !== "object" || value.a === null) return false;
+  const { mix, plane, directions } = value;
+  return [mix, plane, directions].every((list) => Array.isArray(list ?? [])) && (plane ?? []).every((x) => typeof x === "number");
 }
 
 /** What comes after # in the address of a state. */

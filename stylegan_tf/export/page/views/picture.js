@@ -6,13 +6,13 @@ export const title = "Your picture";
 
 export function render(app, panel) {
   const input = make("input", { type: "file", accept: "image/*", "aria-label": "Choose a picture", change: () => {
-    begin(input.files[0]);
+    if (input.files.length) begin(input.files[0]);
     input.value = ""; // so that the same file can be chosen again
   } });
   const [stepsLabel, steps] = field("Steps", { type: "number", min: 1, max: 2000, value: 200 });
   const drop = make("div", { class: "drop", dragover: over, dragleave: () => drop.classList.remove("over"), drop: dropped },
     make("p", { text: "Drop a picture here, or choose one. It stays on this machine." }), input);
-  const target = make("img", { alt: "Your picture" }), found = make("img", { alt: "What the network makes of it" });
+  const target = make("img", { alt: "Your picture", hidden: true, error: () => { target.hidden = true; } }), found = make("img", { alt: "What the network makes of it", hidden: true });
   const progress = make("progress", { max: 1, value: 0, hidden: true });
   const told = make("p", { class: "hint", role: "status" });
   const stop = make("button", { text: "Stop here", hidden: true, click: () => app.guard(() => app.backend.stop(running)) });
@@ -29,15 +29,18 @@ export function render(app, panel) {
     begin(event.dataTransfer.files[0]);
   }
   function begin(file) {
-    if (!file) return;
     app.guard(async () => {
+      if (!file) throw new Error("That is no file; save the picture first, and drop or choose its file.");
       target.src = URL.createObjectURL(file);
+      target.hidden = false;
+      found.hidden = true;
       told.textContent = "Looking at it ...";
       const network = app.state.network;
       try {
         running = await app.backend.project(network, file, Math.round(numberIn(steps, 1, 2000, 200)), (news) => hear(news, network));
       } catch (error) {
         told.textContent = "";
+        target.hidden = true;
         throw error;
       }
       progress.hidden = stop.hidden = false;
@@ -57,6 +60,7 @@ export function render(app, panel) {
     }
     progress.value = news.step / news.of;
     if (news.image) {
+      found.hidden = false;
       found.src = `data:image/png;base64,${news.image}`;
       told.textContent = `Step ${news.step} of ${news.of}, ${news.by} distance ${news.distance.toPrecision(3)}`;
     }

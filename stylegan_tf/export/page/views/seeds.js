@@ -12,10 +12,10 @@ export function render(app, panel) {
   const [label, from] = field("From seed", { type: "number", min: 0, max: LAST, value: app.state.recipe.a.seed ?? 0, change: begin });
   panel.append(make("div", { class: "row" }, label), make("p", { class: "hint", text: "A click shows an image; the keys b and c make the one in focus the source B or C." }), grid, end);
   arrowKeys(grid);
-  let next = 0, loading = false, round = 0;
+  let first = 0, next = 0, loading = false, round = 0;
 
   function begin() {
-    next = numberIn(from, 0, LAST, 0);
+    first = next = Math.round(numberIn(from, 0, LAST, 0));
     round += 1; // what is still being drawn is replaced
     loading = false;
     grid.replaceChildren();
@@ -40,7 +40,7 @@ export function render(app, panel) {
     const source = seedSource(seed, app.state);
     return make(
       "button",
-      { class: "cell", "aria-label": `seed ${seed}`, "aria-pressed": String(app.state.recipe.a.seed === seed), click: choose, keydown: asOther },
+      { class: "cell", tabindex: seed === first ? 0 : -1, "aria-label": `seed ${seed}`, "aria-pressed": String(app.state.recipe.a.seed === seed), click: choose, keydown: asOther },
       make("canvas", { width: 1, height: 1 }),
       make("span", { text: String(seed) }),
     );
@@ -52,6 +52,7 @@ export function render(app, panel) {
     function asOther(event) {
       if (event.key === "b") app.set({ b: source });
       if (event.key === "c") app.set({ b: app.state.recipe.b ?? source, c: source });
+      if (["b", "c"].includes(event.key)) app.say(`Source ${event.key.toUpperCase()} is seed ${seed}.`);
     }
   }
 
