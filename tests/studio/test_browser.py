@@ -107,7 +107,10 @@ def test_seeds(opened, address):
     assert not page.evaluate("document.activeElement.classList.contains('cell')")
     page.keyboard.press("Shift+Tab")
     assert page.evaluate("document.activeElement.ariaLabel") == "seed 6"
-    changed(page, lambda: page.locator("#psi").press("ArrowLeft"))
+    shown = page.locator(".cell").count()
+    for grid in (".cell canvas", ".cell:last-child canvas"):  # the grid as well, and nothing is lost from it
+        changed(page, lambda: page.locator("#psi").press("ArrowLeft"), grid)
+    assert page.locator(".cell").count() >= shown
     changed(page, lambda: page.select_option("#noise", "off"))
     changed(page, lambda: page.select_option("#noise", "random"))
     changed(page, lambda: page.click("#mean"))
@@ -186,6 +189,8 @@ def test_a_projection_is_stopped(opened, address, tmp_path):
     )
     page.dispatch_event(".drop", "drop", {"dataTransfer": dropped})
     page.wait_for_selector("text=/Step \\d+ of 2000/")
+    page.click("#tab-seeds")
+    page.click("#tab-picture")  # where it goes on
     page.click("text=Stop here")
     page.wait_for_selector("text=It is the source A now")
 
@@ -207,6 +212,10 @@ def test_a_walk(opened, address, tmp_path):
         assert Path(download.value.path()).stat().st_size > 1000
     page.locator("#panel .cell").first.click()
     wait_until(page, "document.querySelectorAll('#panel .cell').length === 1")
+    for _ in range(64):
+        page.locator("#add-key").press("Enter")
+    assert page.inner_text("#said") == "A walk goes through 64 images at most."
+    assert page.locator("#panel .cell").count() == 64
 
 
 def test_saving_and_links(opened, address):

@@ -50,7 +50,7 @@ export class OnnxBackend {
   }
 
   async picture(network, recipe) {
-    const [bitmap] = await this.draw("picture", network, [recipe]);
+    const [bitmap] = await this.draw(Symbol("picture"), network, [recipe]);
     const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
     canvas.getContext("2d").drawImage(bitmap, 0, 0);
     return canvas.convertToBlob({ type: "image/png" });

@@ -4,7 +4,7 @@ import { App } from "./app.js";
 import { OnnxBackend } from "./backend-onnx.js";
 import { ServerBackend } from "./backend-server.js";
 import { byId, make, save } from "./dom.js";
-import { carryOver, read, seedSource, whole, write } from "./state.js";
+import { MOST_KEYS, carryOver, read, seedSource, whole, write } from "./state.js";
 import * as blend from "./views/blend.js";
 import * as directions from "./views/directions.js";
 import * as mixing from "./views/mixing.js";
@@ -103,8 +103,9 @@ async function start() {
     app.say((await copied(location.href)) ? "The link is copied; it is the page's address." : "The link is the page's address.");
   }));
   byId("add-key").addEventListener("click", () => {
-    app.state.keys.push(app.state.recipe);
-    app.say(`${app.state.keys.length} images in the walk.`);
+    const { keys, recipe } = app.state, full = keys.length >= MOST_KEYS;
+    if (!full) keys.push(recipe);
+    app.say(full ? `A walk goes through ${MOST_KEYS} images at most.` : `${keys.length} images in the walk.`);
     app.refresh();
     if (app.state.view === "walk") view.redraw();
   });

@@ -5,6 +5,9 @@
  * `{a, b, c, t, plane, mix, directions, psi, cutoff, noise, noise_seed}`; see studio/recipes.py.
  */
 
+/** Images that a walk goes through at most; see studio/saving.py. */
+export const MOST_KEYS = 64;
+
 /** The state of a fresh page. */
 export const fresh = () => ({
   network: null,

@@ -3,8 +3,16 @@
 import { field, make, numberIn } from "../dom.js";
 
 export const title = "Your picture";
+const shown = new WeakMap(); // {app: what is in its panel}, which goes on while another view is shown
 
 export function render(app, panel) {
+  if (!shown.has(app)) shown.set(app, begun(app));
+  panel.append(...shown.get(app));
+  return { redraw() {}, leave() {} };
+}
+
+/** The elements of a panel. */
+function begun(app) {
   const input = make("input", { type: "file", accept: "image/*", "aria-label": "Choose a picture", change: () => {
     if (input.files.length) begin(input.files[0]);
     input.value = ""; // so that the same file can be chosen again
@@ -16,7 +24,6 @@ export function render(app, panel) {
   const progress = make("progress", { max: 1, value: 0, hidden: true });
   const told = make("p", { class: "hint", role: "status" });
   const stop = make("button", { text: "Stop here", hidden: true, click: () => app.guard(() => app.backend.stop(running)) });
-  panel.append(make("div", { class: "row" }, stepsLabel), drop, make("div", { class: "pair" }, target, found), progress, make("div", { class: "row" }, stop), told);
   let running = null;
 
   function over(event) {
@@ -66,11 +73,12 @@ export function render(app, panel) {
     }
     if (!news.done) return;
     finish();
-    told.textContent = "It is the source A now: mix it, blend it, edit it.";
-    if (app.state.network === network) app.set({ a: { picture: running }, mix: null, plane: null, directions: null });
+    const here = app.state.network === network;
+    told.textContent = here ? "It is the source A now: mix it, blend it, edit it." : "It was found, in the network that was open then.";
+    if (here) app.set({ a: { picture: running }, mix: null, plane: null, directions: null });
   }
   function finish() {
     progress.hidden = stop.hidden = true;
   }
-  return { redraw() {}, leave() {} };
+  return [make("div", { class: "row" }, stepsLabel), drop, make("div", { class: "pair" }, target, found), progress, make("div", { class: "row" }, stop), told];
 }

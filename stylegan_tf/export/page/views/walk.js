@@ -15,7 +15,7 @@ export function render(app, panel) {
   const record = ["mp4", "gif"].map((format) => make("button", { text: `Record ${format.toUpperCase()}`, click: () => app.guard(() => recorded(format)) }));
   const hint = make("p", { class: "hint", text: "“Add to walk” adds the image on the stage. A click takes an image out again." });
   panel.append(make("div", { class: "row" }, secondsLabel, play, ...(backend.features.record ? record : [])), hint, list, progress, told);
-  let playing = null;
+  let playing = null, recording = false;
   draw();
 
   function draw() {
@@ -24,8 +24,12 @@ export function render(app, panel) {
       draw();
     } }, make("canvas", { width: 1, height: 1 })));
     list.replaceChildren(...buttons);
-    for (const button of [play, ...record]) button.disabled = state.keys.length < 2;
+    enable();
     if (buttons.length) app.guard(() => app.drawInto("keys", buttons.map((button) => button.firstChild), state.keys), "keys");
+  }
+  function enable() {
+    play.disabled = state.keys.length < 2;
+    for (const button of record) button.disabled = recording || state.keys.length < 2;
   }
   function toggle() {
     playing = playing === null ? requestAnimationFrame(frame) : stop();
@@ -44,6 +48,8 @@ export function render(app, panel) {
     playing = requestAnimationFrame(frame);
   }
   async function recorded(format) {
+    recording = true;
+    enable();
     progress.hidden = false;
     told.textContent = "Recording ...";
     try {
@@ -51,6 +57,8 @@ export function render(app, panel) {
       save(await backend.walk(asked, ({ done, of }) => { progress.value = done / of; }), `walk.${format}`);
       told.textContent = `Saved walk.${format}.`;
     } finally {
+      recording = false;
+      enable();
       progress.hidden = true;
       if (told.textContent === "Recording ...") told.textContent = "";
     }
