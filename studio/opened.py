@@ -34,9 +34,14 @@ class Opened:
             self.sampler = Sampler(load_generator(target.path, policy))
         self.pictures = pictures
 
+    @property
+    def has_directions(self):
+        """Whether `directions` are there already."""
+        return "directions" in vars(self)
+
     @cached_property
     def directions(self):
-        """Its directions of w; see `unit_steps`."""
+        """Its directions of w; see `unit_steps`. Of a large network they take many seconds: not the engine's work."""
         return unit_steps(self.sampler, planes_of(self.target, self.sampler.network_hash))
 
 

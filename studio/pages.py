@@ -6,16 +6,21 @@ import json
 import secrets
 import struct
 
+from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocketDisconnect
 
 from studio.engine import Dropped
 from studio.jobs import FAILED
 from studio.received import parsed
-from studio.recipes import at_once, images, parse
+from studio.recipes import at_once, images, parse, uses_directions
 from studio.saving import FAST, encode
 
 MOST_IMAGES = 64  # of a request
 MOST_PAGES = 100
+
+
+class _Unready(Exception):
+    """A network, whose directions must be found before it can draw what is asked."""
 
 
 class Pages:
@@ -98,7 +103,12 @@ class Pages:
                 future = self.engine.ask(
                     *place, lambda first=first: _drawn(asked, first, self.networks.open(asked.get("network")))
                 )
-                sizes, side, content = await asyncio.wrap_future(future)
+                try:
+                    sizes, side, content = await asyncio.wrap_future(future)
+                except _Unready as error:
+                    (opened,) = error.args
+                    await run_in_threadpool(lambda opened=opened: opened.directions)
+                    continue
                 count = len(asked["images"])
                 facts = {"first": first, "count": len(sizes), "of": count, "side": side, "sizes": sizes}
                 header = json.dumps(known | facts).encode()
@@ -116,6 +126,8 @@ def _drawn(asked, first, opened):
         raise ValueError(f"A request is for 1 to {MOST_IMAGES} images.")
     if side is not None and side not in opened.sampler.generator.synthesis.preview_sides:
         raise ValueError("The network has no previews of this side.")
+    if not opened.has_directions and any(map(uses_directions, values)):
+        raise _Unready(opened)
     shown_side = side or opened.sampler.resolution
     recipes = [parse(value, opened) for value in values][first : first + at_once(shown_side)]
     made = images(recipes, opened, side)

@@ -145,6 +145,12 @@ def parse_recipe(value, opened):
     )
 
 
+def uses_directions(value):
+    """Whether JSON, which need not mean anything, asks for directions."""
+    parts = (value, value.get("from"), value.get("to")) if isinstance(value, dict) else ()
+    return any(isinstance(part, dict) and part.get("directions") for part in parts)
+
+
 def styles(recipes, opened):
     """Styles of recipes of a network, Recipe or Between, float32 [N, num_layers, dlatent_size]."""
     parts = [(recipe.first, recipe.second) if isinstance(recipe, Between) else (recipe,) for recipe in recipes]

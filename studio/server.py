@@ -96,7 +96,8 @@ class Studio:
         return JSONResponse({"id": network, "name": target.name, "kimg": target.kimg, **found})
 
     async def directions(self, request):
-        steps = await self._ask("page", request.path_params["network"], lambda opened: opened.directions)
+        opened = await self._open(request.path_params["network"])
+        steps = await run_in_threadpool(lambda: opened.directions)
         return JSONResponse({"directions": [{"name": name, "remark": remark} for name, (_, remark) in steps.items()]})
 
     async def picture(self, request):

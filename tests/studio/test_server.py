@@ -196,6 +196,20 @@ def test_the_rest_of_what_was_replaced_is_not_drawn(socket, ids, one_by_one):
     assert drawn == [0, 50, 51]
 
 
+def test_others_draw_while_directions_are_found(client, socket, ids, networks, monkeypatch):
+    free, unit_steps = threading.Event(), opened.unit_steps
+    monkeypatch.setattr(opened, "unit_steps", lambda *arguments: free.wait(30) and unit_steps(*arguments))
+    vars(networks.open(ids[1])).pop("directions", None)
+    recipe = RECIPE | {"directions": [{"name": "pca-0", "strength": 1}]}
+    with ThreadPoolExecutor(1) as pool:
+        listed = pool.submit(client.get, f"/api/networks/{ids[1]}/directions")
+        socket.send_text(json.dumps({"n": 1, "view": "moved", "network": ids[1], "images": [recipe]}))
+        assert drawn(socket, n=2, network=ids[1], images=[RECIPE])[0]["n"] == 2
+        free.set()
+        assert part(socket)["n"] == 1
+        assert "pca-0" in listed.result().text
+
+
 def test_what_a_page_has_asked_for_is_not_drawn_once_it_is_closed(client, ids, one_by_one):
     drawn, free = one_by_one
     token = client.headers["X-Studio-Token"]
