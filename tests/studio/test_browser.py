@@ -325,6 +325,30 @@ def test_what_a_projection_waits_for(opened, address, tmp_path, monkeypatch):
     assert page.inner_text("#message") == "The classifiers cannot be written."
 
 
+def test_only_the_last_image_of_a_drag_is_large(opened, address):
+    page = opened(address)
+    asked = page.evaluate(
+        """async () => {
+            const { App } = await import('./static/app.js'), { fresh } = await import('./static/state.js');
+            const asked = [], wait = (time) => new Promise((resolve) => setTimeout(resolve, time));
+            const draw = async (view, network, recipes, side) => {
+                asked.push(side ?? 1024);
+                await wait(50);
+                return [await createImageBitmap(new ImageData(1, 1))];
+            };
+            const app = new App({ draw }, fresh());
+            app.facts = { previews: [64, 128], resolution: 1024, classes: [] };
+            for (let i = 0; i < 10; i++) {
+                app.set({ t: i / 10 });
+                await wait(20);
+            }
+            await wait(500);
+            return asked;
+        }"""
+    )
+    assert asked.count(1024) == 1 and asked[-1] == 1024 and asked.count(128) > 2
+
+
 def test_small_screens(opened, address):
     page = opened(address, width=400, height=800)
     for name in ("seeds", "blend", "mixing", "directions", "picture", "walk"):

@@ -52,7 +52,10 @@ export class App {
     this.latest("stage", async () => {
       const { previews, resolution } = this.facts;
       const side = previews.filter((one) => one <= PREVIEW).at(-1);
-      if (resolution >= LARGE && side) this.toStage(await this.draw("stage-preview", [this.state.recipe], side));
+      if (resolution >= LARGE && side) {
+        this.toStage(await this.draw("stage-preview", [this.state.recipe], side));
+        if (this.busy.get("stage")) return; // who drags on does not wait for the large image
+      }
       this.toStage(await this.draw("stage", [this.state.recipe]));
     });
   }
