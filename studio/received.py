@@ -8,13 +8,14 @@ MOST_JSON, MOST_UPLOAD = 2**18, 20 * 2**20  # bytes
 MOST_DIGITS = 20  # of a whole number
 
 
-async def body_of(request, most):
-    """The body of a request, bytes; ValueError if it is longer than allowed."""
+async def body_of(request, most, what="A request"):
+    """The body of a request, bytes; HTTPException, which says what it is, if it is longer than allowed."""
     content = b""
     async for chunk in request.stream():
         content += chunk
         if len(content) > most:
-            raise HTTPException(413, f"That is more than {most // 2**10:,} kB.")
+            shown = f"{most // 2**20} MB" if most >= 2**20 else f"{most // 2**10} kB"
+            raise HTTPException(413, f"{what} must have at most {shown}.")
     return content
 
 

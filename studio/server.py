@@ -160,7 +160,7 @@ class Studio:
         if space not in SPACES:
             raise ValueError(f"space must be {' or '.join(SPACES)}.")
         opened = await self._open(query.get("network"))
-        content, user = await body_of(request, MOST_UPLOAD), _user_of(request)
+        content, user = await body_of(request, MOST_UPLOAD, "Your picture"), _user_of(request)
         name = await run_in_threadpool(
             self.projections.start, opened, content, int(steps), space, user, lambda told: self.pages.tell(user, told)
         )

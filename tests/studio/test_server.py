@@ -506,9 +506,9 @@ def test_pictures_that_do_not_fit(client, ids, content, query, words):
 
 def test_uploads_have_a_limit(client, ids):
     answer = project(client, ids[0], b"x" * (20 * 2**20 + 1))
-    assert (answer.status_code, answer.json()["error"]) == (413, "That is more than 20,480 kB.")
+    assert (answer.status_code, answer.json()["error"]) == (413, "Your picture must have at most 20 MB.")
     answer = client.post("/api/picture", content=b"x" * (2**18 + 1))
-    assert answer.status_code == 413
+    assert (answer.status_code, answer.json()["error"]) == (413, "A request must have at most 256 kB.")
 
 
 def test_other_names_pages_and_old_tokens_are_refused(client):
