@@ -15,7 +15,6 @@ import threading
 import time
 import urllib.request
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import click
@@ -23,6 +22,7 @@ import numpy as np
 import uvicorn
 from websockets.sync.client import connect
 
+import dnnlib.quiet_tensorflow  # noqa: F401
 from metrics.options import Options
 from studio.opened import Networks
 from studio.server import make_app
