@@ -168,6 +168,12 @@ def until(condition):
         time.sleep(0.01)
 
 
+def settle(socket):
+    """Returns once what was sent waits for the engine: messages are taken up in their order."""
+    socket.send_text("{")
+    assert "not JSON" in socket.receive_json()["error"]
+
+
 def test_many_images_come_one_after_the_other_and_others_between_them(client, socket, ids, one_by_one):
     drawn, free = one_by_one
     token = client.headers["X-Studio-Token"]
@@ -175,7 +181,7 @@ def test_many_images_come_one_after_the_other_and_others_between_them(client, so
         socket.send_text(json.dumps({"n": 1, "view": "grid", "network": ids[0], "images": seeds(1, 2, 3)}))
         until(lambda: drawn == [1])
         other.send_text(json.dumps({"n": 7, "view": "grid", "network": ids[0], "images": seeds(70)}))
-        time.sleep(0.1)  # it waits now
+        settle(other)
         free.set()
         parts = [part(socket) for _ in range(3)]
         assert [(one["first"], one["count"], one["of"]) for one in parts] == [(0, 1, 3), (1, 1, 3), (2, 1, 3)]
@@ -188,7 +194,7 @@ def test_the_rest_of_what_was_replaced_is_not_drawn(socket, ids, one_by_one):
     socket.send_text(json.dumps({"n": 1, "view": "grid", "network": ids[0], "images": seeds(*range(20))}))
     until(lambda: drawn == [0])
     socket.send_text(json.dumps({"n": 2, "view": "grid", "network": ids[0], "images": seeds(50, 51)}))
-    time.sleep(0.1)
+    settle(socket)
     free.set()
     told = [part(socket) for _ in range(4)]
     assert {"n": 1, "view": "grid", "dropped": True} in told
@@ -216,7 +222,6 @@ def test_what_a_page_has_asked_for_is_not_drawn_once_it_is_closed(client, ids, o
     with client.websocket_connect(f"/ws?token={token}", headers={"host": "localhost"}) as socket:
         socket.send_text(json.dumps({"n": 1, "view": "grid", "network": ids[0], "images": seeds(*range(20))}))
         until(lambda: drawn)
-    time.sleep(0.1)
     free.set()
     assert picture(client, ids[0], RECIPE)[0].shape == (8, 8, 3)
     assert drawn == [0]
@@ -277,16 +282,17 @@ def long_walk(network):
 
 
 def test_walks_have_a_limit(client, ids, monkeypatch):
-    free = threading.Event()
+    free, begun = threading.Event(), []
 
     def held(path, *arguments):
+        begun.append(path)
         assert free.wait(30)
         path.write_bytes(b"a video")
 
     monkeypatch.setattr(server, "save_walk", held)
     with ThreadPoolExecutor(server.MOST_WALKS) as pool:
         walks = [pool.submit(client.post, "/api/walk", json=long_walk(ids[0])) for _ in range(server.MOST_WALKS)]
-        time.sleep(1)
+        until(lambda: len(begun) == server.MOST_WALKS)
         answer = client.post("/api/walk", json=long_walk(ids[0]))
         free.set()
     assert (answer.status_code, answer.json()["error"]) == (
