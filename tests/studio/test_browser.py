@@ -330,10 +330,11 @@ def test_only_the_last_image_of_a_drag_is_large(opened, address):
     asked = page.evaluate(
         """async () => {
             const { App } = await import('./static/app.js'), { fresh } = await import('./static/state.js');
+            let takes = 50;
             const asked = [], wait = (time) => new Promise((resolve) => setTimeout(resolve, time));
             const draw = async (view, network, recipes, side) => {
                 asked.push(side ?? 1024);
-                await wait(50);
+                await wait(takes);
                 return [await createImageBitmap(new ImageData(1, 1))];
             };
             const app = new App({ draw }, fresh());
@@ -343,10 +344,18 @@ def test_only_the_last_image_of_a_drag_is_large(opened, address):
                 await wait(20);
             }
             await wait(500);
-            return asked;
+            takes = 400;
+            const soon = asked.splice(0);
+            for (let i = 0; i < 2; i++) {
+                app.set({ t: i / 10 });
+                await wait(1500);
+            }
+            return [soon, asked];
         }"""
     )
-    assert asked.count(1024) == 1 and asked[-1] == 1024 and asked.count(128) > 2
+    soon, late = asked
+    assert soon.count(1024) == 1 and soon[-1] == 1024 and soon[0] == 128 and len(soon) > 3
+    assert late[-2:] == [64, 1024]  # where it takes long
 
 
 def test_small_screens(opened, address):

@@ -5,6 +5,8 @@ import { carryOver, describe, whole, write } from "./state.js";
 
 // From this side on, dragging shows an image of a lower resolution first.
 const LARGE = 256, PREVIEW = 128;
+// Where such an image takes longer, in milliseconds, the next ones are half as large, to this side.
+const SLOW = 333, SMALLEST = 64;
 
 export class App {
   /** @param backend `ServerBackend` or `OnnxBackend`. @param state See state.js. */
@@ -13,6 +15,7 @@ export class App {
     this.state = state;
     this.facts = null; // what is known of the network
     this.names = null; // its directions, once they are asked for
+    this.preview = PREVIEW; // side of previews, at most
     this.busy = new Map(); // {view: whether a newer request waits for the one under way}
     this.onDrawn = []; // functions that are told of a new image on the stage
   }
@@ -26,6 +29,7 @@ export class App {
     }
     if (!facts.classes.some((one) => one.number === this.state.label)) this.state.label = null;
     this.facts = facts;
+    this.preview = PREVIEW;
     this.names = null;
     this.state.network = network;
   }
@@ -51,9 +55,10 @@ export class App {
     this.writing = setTimeout(() => history.replaceState(null, "", write(this.state)), 200);
     this.latest("stage", async () => {
       const { previews, resolution } = this.facts;
-      const side = previews.filter((one) => one <= PREVIEW).at(-1);
+      const side = previews.filter((one) => one <= this.preview).at(-1), began = performance.now();
       if (resolution >= LARGE && side) {
         this.toStage(await this.draw("stage-preview", [this.state.recipe], side));
+        if (performance.now() - began > SLOW && side > SMALLEST) this.preview = side / 2;
         if (this.busy.get("stage")) return; // who drags on does not wait for the large image
       }
       this.toStage(await this.draw("stage", [this.state.recipe]));
