@@ -4,11 +4,14 @@ import functools
 import hashlib
 from pathlib import Path
 
+import dnnlib.quiet_tensorflow  # noqa: F401
+
+# isort: split
+
 import click
 import numpy as np
 import tensorflow as tf
 
-import dnnlib.quiet_tensorflow  # noqa: F401
 from datasets.pictures import SUFFIXES, check_background
 from datasets.targets import read_face, read_target_picture
 from dnnlib.cli import INTERRUPTED, SEED, Command, UserPath, Whole, one_line_errors

@@ -13,6 +13,13 @@ import pathlib
 import re
 import sys
 
+# Python puts this file's folder on the path, not the project's.
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+import dnnlib.quiet_tensorflow  # noqa: F401
+
+# isort: split
+
 import click
 import keras
 import numpy as np
@@ -23,10 +30,6 @@ from sklearn.model_selection import train_test_split
 from sklearn.svm import SVC
 from tqdm import tqdm
 
-# Python puts this file's folder on the path, not the project's.
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-
-import dnnlib.quiet_tensorflow  # noqa: F401
 import stylegan_tf.networks  # noqa: F401, registers the classes that a .keras file names
 from datasets.digits import enlarge
 from dnnlib.cli import UserPath

@@ -82,6 +82,18 @@ def test_nothing_is_imported_inside_functions():
                 assert lazy or not (inside and module.split(".")[0] in ours), f"{path}:{line} imports {module} late"
 
 
+def test_tensorflow_is_quiet_where_it_is_silenced():
+    """What silences its start-up messages comes before whatever imports it."""
+    found = 0
+    for path in [*ROOT.glob("*.py"), *files_of("stylegan_tf/commands"), *files_of("benchmarks"), *files_of("serving")]:
+        names = [name for name, _, _ in imports_of(path)]
+        if "dnnlib.quiet_tensorflow" in names:
+            before = names[: names.index("dnnlib.quiet_tensorflow")]
+            assert not {"tensorflow", "keras"} & {name.split(".")[0] for name in before}, path
+            found += 1
+    assert found > 10
+
+
 def test_networks_and_layers_are_plain_keras():
     for path in (path for room in ("networks", "layers", "augment") for path in files_of(f"stylegan_tf/{room}")):
         assert not [name for name, _, _ in imports_of(path) if name.split(".")[0] in ("tensorflow", "jax", "torch")]

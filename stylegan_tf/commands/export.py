@@ -4,11 +4,14 @@ import json
 import shlex
 from pathlib import Path
 
+import dnnlib.quiet_tensorflow  # noqa: F401
+
+# isort: split
+
 import click
 import tensorflow as tf
 from click.core import ParameterSource
 
-import dnnlib.quiet_tensorflow  # noqa: F401
 from dnnlib.cli import MINIBATCH, Command, UserPath, Whole, one_line_errors
 from dnnlib.files import check_can_create, check_new_file, check_room
 from stylegan_tf.export.formats import export_keras, export_onnx, export_weights
