@@ -1,6 +1,7 @@
 """The parts of a step: which are due, in which order, and what lazy regularization makes of losses and of Adam."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -102,6 +103,22 @@ class NumpyAdam:
             self.values[i] -= rate * self.m[i] / (np.sqrt(self.v[i]) + epsilon)
 
 
+class RecordedStep(TrainingStep):
+    """The step, with what was traced: the names of parts in the calls of `draw`, the part in those of `gradients`."""
+
+    def __init__(self, *arguments, **keywords):
+        self.traces = []
+        super().__init__(*arguments, **keywords)
+
+    def draw(self, *arguments):
+        self.traces.append(arguments[-1])
+        return super().draw(*arguments)
+
+    def gradients(self, part, *arguments):
+        self.traces.append(part.name)
+        return super().gradients(part, *arguments)
+
+
 class Stepped:
     """Models, their step, and real images."""
 
@@ -115,7 +132,7 @@ class Stepped:
         for network in (self.models.G, self.models.D):
             for variable in network.trainable_variables:
                 variable.assign_add(0.3 * random.standard_normal(variable.shape))
-        self.step = TrainingStep(self.models, config, self.strategy, 8, fading=True, all_labels=tf.zeros([1, 0]))
+        self.step = RecordedStep(self.models, config, self.strategy, 8, fading=True, all_labels=tf.zeros([1, 0]))
         self.images = tf.constant(random.randint(256, size=(BATCH, 8, 8, 3)), tf.uint8)
         self.fade = tf.constant(0.4)
         self.traced = {}
@@ -151,14 +168,36 @@ def part_named(step, name):
     return next(part for part in updates_of(step.parts) if part.name == name)
 
 
-def test_lazy_parts_share_one_adam_with_corrected_rate_and_betas():
+# Both take long to trace, hence for all tests.
+
+
+@pytest.fixture(scope="module")
+def four_steps():
+    """Models after four steps, in which whatever can be due together is; and what there was to see on the way."""
+    stepped = Stepped(CONFIG)
+    seen = SimpleNamespace(stepped=stepped, statistics=[], averages=[], weights=[])
+    for number in range(4):
+        seen.averages.append([variable.numpy() for variable in stepped.models.Gs.trainable_variables])
+        seen.statistics.append(stepped(number))
+        seen.weights.append([variable.numpy() for variable in stepped.models.G.trainable_variables])
+    seen.averages.append([variable.numpy() for variable in stepped.models.Gs.trainable_variables])
+    return seen
+
+
+@pytest.fixture(scope="module")
+def evaluated():
+    """Models of the same start, whose gradients are asked for one by one."""
+    return Stepped(CONFIG)
+
+
+def test_lazy_parts_share_one_adam_with_corrected_rate_and_betas(four_steps, evaluated):
     """Four steps, in which R1 and the path length are due twice, against NumPy's Adam with the step's gradients."""
-    ours, theirs = Stepped(CONFIG), Stepped(CONFIG)
+    ours, theirs = four_steps.stepped, evaluated
     models = {"G": theirs.models.G, "D": theirs.models.D}
     adams = {name: NumpyAdam([v.numpy() for v in network.trainable_variables]) for name, network in models.items()}
     c = {"G": 2 / 3, "D": 3 / 4}
     for number in range(4):
-        statistics = ours(number)
+        statistics = four_steps.statistics[number]
         inputs = theirs.inputs(number)
         for part in updates_of(theirs.step.parts):
             if part.name not in inputs:
@@ -182,9 +221,11 @@ def test_lazy_parts_share_one_adam_with_corrected_rate_and_betas():
     assert ours.models.path_length.numpy() > 0
 
 
-def test_lazy_r1_is_the_same_term_times_its_interval():
-    lazy = Stepped(CONFIG)
+def test_lazy_r1_is_the_same_term_times_its_interval(evaluated):
+    lazy = evaluated
     whole = Stepped(dataclasses.replace(CONFIG, loss=dataclasses.replace(LAZY, r1_interval=1)))
+    for network in ("G", "D"):
+        getattr(whole.models, network).set_weights(getattr(lazy.models, network).get_weights())
     inputs = lazy.inputs(0)
     main, _, _, _ = lazy.gradients(part_named(lazy.step, "D"), inputs["D"])
     own, _, R1, _ = lazy.gradients(part_named(lazy.step, "D_r1"), inputs["D_r1"])
@@ -209,33 +250,13 @@ def test_path_length_of_new_images():
     assert w_mean is None and path_length.numpy() > 0
 
 
-def test_average_stands_after_g_in_the_other_order():
-    stepped = Stepped(dataclasses.replace(CONFIG, loss=LossConfig()))
-    G, Gs = stepped.models.G, stepped.models.Gs
-    start = [variable.numpy() for variable in Gs.trainable_variables]
-    stepped(0)
-    for average, before, variable in zip(Gs.trainable_variables, start, G.trainable_variables, strict=True):
-        np.testing.assert_allclose(average.numpy(), 0.5 * before + 0.5 * variable.numpy(), rtol=1e-5, atol=1e-6)
+def test_average_stands_after_g_in_the_other_order(four_steps):
+    for number, weights in enumerate(four_steps.weights):
+        before, after = four_steps.averages[number : number + 2]
+        for start, end, weight in zip(before, after, weights, strict=True):
+            np.testing.assert_allclose(end, 0.5 * start + 0.5 * weight, rtol=1e-5, atol=1e-6)
 
 
-def test_one_trace_of_each_part_whatever_is_due_together(monkeypatch):
-    traces = []
-    draw = TrainingStep.draw
-
-    def recorded(self, *arguments):
-        traces.append(arguments[-1])
-        return draw(self, *arguments)
-
-    monkeypatch.setattr(TrainingStep, "draw", recorded)
-    gradients = TrainingStep.gradients
-
-    def recorded_gradients(self, part, *arguments):
-        traces.append(part.name)
-        return gradients(self, part, *arguments)
-
-    monkeypatch.setattr(TrainingStep, "gradients", recorded_gradients)
-    stepped = Stepped(CONFIG)
-    for number in (0, 1, 5, 6, 7):
-        stepped(number)
+def test_one_trace_of_each_part_whatever_is_due_together(four_steps):
     names = ["G", "G_path_length", "D", "D_r1"]
-    assert traces == [*((name,) for name in names), *names]
+    assert four_steps.stepped.step.traces == [*((name,) for name in names), *names]
