@@ -23,6 +23,7 @@ CONFIG = TrainingConfig(
     optimizer=OptimizerConfig(epsilon=1.0),
 )
 WGAN_GP = LossConfig(generator="wgan", discriminator="wgan", r1_gamma=0.0, gradient_penalty=10.0, drift=0.001)
+PATH_LENGTH = dataclasses.replace(WGAN_GP, path_length_weight=0.1)
 
 
 class Trained:
@@ -33,27 +34,31 @@ class Trained:
         statistics: Those of each step by name.
     """
 
-    def __init__(self, config, steps=2, spoil=None):
+    def __init__(self, config, steps=2):
         strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
         keras.utils.set_random_seed(1)
-        random = np.random.RandomState(1)
+        self.random, self.seen = np.random.RandomState(1), 0
         with strategy.scope():
             self.models = Models(config, num_channels=3, label_size=0)
         for network in (self.models.G, self.models.D):
             for variable in network.variables:
                 if variable.path.endswith(("bias", "strength")):
-                    variable.assign(0.3 * random.standard_normal(variable.shape))
-        if spoil:
-            spoil(self.models)
+                    variable.assign(0.3 * self.random.standard_normal(variable.shape))
         self.start = weights(self.models)
-        step = TrainingStep(self.models, config, strategy, RESOLUTION, fading=True, all_labels=tf.zeros([1, 0]))
-        self.statistics = []
-        for i in range(steps):
-            images = tf.constant(random.randint(256, size=(BATCH, RESOLUTION, RESOLUTION, 3)), tf.uint8)
-            scalars = [tf.constant(value, tf.float32) for value in (0.4, RATE, RATE, 0.5)]
-            values = step(images, tf.zeros([BATCH, 0]), tf.constant(i * BATCH, tf.int64), *scalars)
-            self.statistics.append(dict(zip(step.statistics, values.numpy().tolist(), strict=True)))
+        self.step = TrainingStep(self.models, config, strategy, RESOLUTION, fading=True, all_labels=tf.zeros([1, 0]))
+        self.statistics = self.train(steps)
         self.end = weights(self.models)
+
+    def train(self, steps):
+        """Trains on, which changes none of the attributes above; returns the statistics of each step by name."""
+        statistics = []
+        for _ in range(steps):
+            images = tf.constant(self.random.randint(256, size=(BATCH, RESOLUTION, RESOLUTION, 3)), tf.uint8)
+            scalars = [tf.constant(value, tf.float32) for value in (0.4, RATE, RATE, 0.5)]
+            values = self.step(images, tf.zeros([BATCH, 0]), tf.constant(self.seen, tf.int64), *scalars)
+            statistics.append(dict(zip(self.step.statistics, values.numpy().tolist(), strict=True)))
+            self.seen += BATCH
+        return statistics
 
     def moved(self, network):
         """How far all weights of a network went, [weights]."""
@@ -61,10 +66,26 @@ class Trained:
         return np.concatenate([(self.end[name] - self.start[name]).ravel() for name in names])
 
 
+# To trace a step takes longer than to take a hundred: tests share those that have been.
+
+
 @functools.cache
 def float32(loss=CONFIG.loss):
     """The plain step, to compare with."""
     return Trained(dataclasses.replace(CONFIG, loss=loss))
+
+
+@functools.cache
+def half_precision(precision):
+    """With the path length penalty."""
+    return Trained(dataclasses.replace(CONFIG, loss=PATH_LENGTH, precision=precision))
+
+
+@functools.cache
+def frozen():
+    """One step with some of D frozen. With this beta1, the first moment is half of the gradient."""
+    optimizer = dataclasses.replace(CONFIG.optimizer, beta1=0.5)
+    return Trained(dataclasses.replace(CONFIG, freeze_d=2, optimizer=optimizer), steps=1)
 
 
 def weights(models):
@@ -157,8 +178,7 @@ def test_compiled_with_xla():
 
 @pytest.mark.parametrize(("precision", "bound"), [("bf16", 0.2), ("fp16", 0.01)])
 def test_half_precision_is_near_float32(precision, bound):
-    loss = dataclasses.replace(WGAN_GP, path_length_weight=0.1)
-    half, whole = Trained(dataclasses.replace(CONFIG, loss=loss, precision=precision)), float32(loss)
+    half, whole = half_precision(precision), float32(PATH_LENGTH)
     for network in ("G", "D"):
         # The direction of training as a whole: single weights with little gradient may go either way.
         moved = whole.moved(network)
@@ -170,38 +190,39 @@ def test_half_precision_is_near_float32(precision, bound):
 
 
 def test_fp16_lowers_its_scale_until_gradients_are_finite():
-    def spoil(models):
-        models.D_scale.variables()["value"].assign(2.0**24)
-
-    half = Trained(dataclasses.replace(CONFIG, precision="fp16"), steps=16, spoil=spoil)
-    skipped = [step["D_skipped"] for step in half.statistics]
+    half = half_precision("fp16")
+    half.models.D_scale.variables()["value"].assign(2.0**24)
+    skipped = [step["D_skipped"] for step in half.train(16)]
     assert skipped[0] == 1 and skipped[-1] == 0
     assert half.models.D_scale.value.numpy() == 2.0 ** (24 - sum(skipped))
     assert half.models.skipped["D"].numpy() == 0
 
 
 def test_skipped_updates_are_counted_in_a_row():
-    def spoil(models):
-        models.D.output_layer.bias.assign([np.nan])
-
-    spoilt = Trained(CONFIG, steps=3, spoil=spoil)
-    assert {name: variable.numpy() for name, variable in spoilt.models.skipped.items()} == {"D": 3, "G": 3}
-    assert [step["gradient_norm/D"] for step in spoilt.statistics] == [0, 0, 0]
+    plain = float32()
+    bias = plain.models.D.output_layer.bias
+    intact = bias.numpy()
+    bias.assign([np.nan])
+    statistics = plain.train(3)
+    assert {name: variable.numpy() for name, variable in plain.models.skipped.items()} == {"D": 3, "G": 3}
+    assert [step["gradient_norm/D"] for step in statistics] == [0, 0, 0]
+    bias.assign(intact)
+    plain.train(1)
+    assert {name: variable.numpy() for name, variable in plain.models.skipped.items()} == {"D": 0, "G": 0}
 
 
 def test_frozen_layers_of_d_stay():
-    frozen = Trained(dataclasses.replace(CONFIG, freeze_d=2))
-    same = {name for name, value in frozen.start.items() if np.array_equal(value, frozen.end[name])}
+    start, end = frozen().start, frozen().end
+    same = {name for name, value in start.items() if np.array_equal(value, end[name])}
     layers = {"8x8_from_rgb", "8x8_first"}
     assert {name for name in same if name.startswith("D/")} == {
         f"D/{layer}/{part}" for layer in layers for part in ("kernel", "bias")
     }
-    assert len(frozen.models.D_optimizer.m) == len(float32().models.D_optimizer.m) - 4
+    assert len(frozen().models.D_optimizer.m) == len(float32().models.D_optimizer.m) - 4
 
 
 def test_path_length_is_penalised():
-    loss = dataclasses.replace(WGAN_GP, path_length_weight=0.1)
-    penalised, plain = float32(loss), float32(WGAN_GP)
+    penalised, plain = float32(PATH_LENGTH), float32(WGAN_GP)
     assert penalised.statistics[0]["path_length_penalty"] > plain.statistics[0]["path_length_penalty"] == 0
     assert penalised.models.path_length.numpy() > 0
     assert "path_length" in penalised.models.variables()
@@ -211,12 +232,10 @@ def test_path_length_is_penalised():
 
 
 def test_gradient_norm_is_that_of_the_update():
-    # With beta1 = 0.5, the first moment is half of the gradient.
-    config = dataclasses.replace(CONFIG, optimizer=dataclasses.replace(CONFIG.optimizer, beta1=0.5))
-    trained = Trained(config, steps=1)
-    for name, optimizer in (("D", trained.models.D_optimizer), ("G", trained.models.G_optimizer)):
+    (statistics,), models = frozen().statistics, frozen().models
+    for name, optimizer in (("D", models.D_optimizer), ("G", models.G_optimizer)):
         norm = np.sqrt(sum(np.sum(np.square(2 * m.numpy())) for m in optimizer.m))
-        assert trained.statistics[0][f"gradient_norm/{name}"] == pytest.approx(norm, rel=1e-5)
+        assert statistics[f"gradient_norm/{name}"] == pytest.approx(norm, rel=1e-5)
 
 
 def test_norms_are_averaged_over_the_steps_that_were_taken():
