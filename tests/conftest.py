@@ -1,6 +1,7 @@
 """Options of the whole suite, and its one source of random numbers."""
 
 import gc
+import os
 import pathlib
 import random
 import sys
@@ -11,6 +12,9 @@ import pytest
 
 hypothesis.settings.register_profile("stylegan_tf", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("stylegan_tf")
+
+# What XLA compiles in tests runs a few times: to optimize its machine code takes longer. Before XLA is first used.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 
 def pytest_addoption(parser):
