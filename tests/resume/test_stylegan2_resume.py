@@ -8,18 +8,18 @@ import pytest
 from processes import finish
 from tiny_training import arguments, create_dataset, read_events, start
 
-# 1,200 images in minibatches of 8. The checkpoint after 75 steps is between two looks at the schedule, and R1 and the
+# 1,184 images in minibatches of 16. The checkpoint after 37 steps is between two looks at the schedule, and R1 and the
 # path length are not due in the next step.
-STEPS, STOP = 150, 75
+STEPS, STOP, MINIBATCH = 74, 37, 16
 SETTINGS = (
     *("deterministic=true", "loss.r1_interval=4", "loss.path_length_interval=2"),
-    "schedule.tick_kimg_base=0.6",
+    "schedule.tick_kimg_base=0.59",
 )
 ADA = ("augment=ada", "max_images=40", "ada.pipeline=bgc", "ada.kimg=4", "ada.target=-0.95")
 OWN_SETTINGS = {
     # 8 x 8 fades in from the first look after 300 images to the end.
     "sg2-d": ("schedule.lod_training_kimg=0.3", "schedule.lod_transition_kimg=2"),
-    # p moves after steps 4, 8, ..., the last time before the checkpoint after step 72.
+    # p moves after steps 4, 8, ..., the last time before the checkpoint after step 36.
     "sg2-e": ("schedule.lod_initial_resolution=8", *ADA),
 }
 
@@ -39,7 +39,8 @@ def train(config, folder):
     """The folders of both runs of a configuration."""
     create_dataset(folder / "data")
     name = f"00000-tiny-{config}-cpu"
-    options, settings = [f"--config={config}", "--total-kimg=1.2"], (*SETTINGS, *OWN_SETTINGS[config])
+    options = [f"--config={config}", "--total-kimg=1.18", f"--minibatch={MINIBATCH}"]
+    settings = (*SETTINGS, *OWN_SETTINGS[config])
     # Deterministic operations are a state of the whole process, hence others.
     finish(start(arguments(folder, *options, settings=settings)))
     unbroken, broken = folder / "results" / name, folder / "broken" / name
@@ -71,8 +72,8 @@ def test_the_runs_trained(runs):
     assert arrays["path_length"] > 0
     assert all(np.isfinite(array).all() for array in arrays.values())
     grown = "sg2-d" in runs[0].name
-    # Optimizers are reset as 8 x 8 begins to fade in, at the first look after 300 images: after step 40.
-    first = 40 if grown else 0
+    # Optimizers are reset as 8 x 8 begins to fade in, at the first look after 300 images: after step 20.
+    first = 20 if grown else 0
     assert (progress["lod"] > 0) == grown
     updates = {"G": 2, "D": 4}  # network: interval of its regularizer
     for network, interval in updates.items():
@@ -89,16 +90,16 @@ def test_probability_is_resumed(all_runs):
 
 def test_probability_moved_and_was_told(all_runs):
     unbroken, broken = all_runs["sg2-e"]
-    for run_dir, steps in ((unbroken, {600, 1200}), (broken, {1200})):
+    for run_dir, steps in ((unbroken, {592, 1184}), (broken, {1184})):
         events = read_events(run_dir)
         p = {step: value for (tag, step), value in events.items() if tag == "ada/p"}
         assert p.keys() == steps
-        # Every move is 32 images of 4,000.
-        assert all(value / 0.008 == pytest.approx(round(value / 0.008), abs=1e-4) for value in p.values())
+        # Every move is 64 images of 4,000.
+        assert all(value / 0.016 == pytest.approx(round(value / 0.016), abs=1e-4) for value in p.values())
         assert max(p.values()) > 0
-        assert all(-1 <= events[tag, 1200] <= 1 for tag in ("signs/real", "signs/R1"))
+        assert all(-1 <= events[tag, 1184] <= 1 for tag in ("signs/real", "signs/R1"))
         (line,) = (line for line in (run_dir / "log.txt").read_text().splitlines() if line.startswith("tick 2 "))
-        assert f"  p {p[1200]:.4f} signs {events['signs/real', 1200]:.2f}" in line
+        assert f"  p {p[1184]:.4f} signs {events['signs/real', 1184]:.2f}" in line
 
 
 def test_only_the_first_images_are_used(all_runs):
