@@ -109,7 +109,8 @@ def test_examples_of_a_network(tmp_path, monkeypatch):
     """README's first command and whatever README and docs do with its run, in this order."""
     monkeypatch.chdir(tmp_path)
     recipe = {"total_kimg": 0.2, "minibatch": 32, "learning_rate": 0.01, "fmap_base": 32, "fmap_max": 4}
-    monkeypatch.setattr(classifier_training, "RECIPES", {"digits": recipe})
+    for recipes in ("RECIPES", "TRUNK_RECIPES"):
+        monkeypatch.setattr(classifier_training, recipes, {"digits": recipe})
     first = "python run_training.py --dataset=digits"
     assert first in dict.fromkeys(line for _, line in COMMANDS)
     run(first)
