@@ -20,9 +20,9 @@ SG2_MINIBATCH = ("schedule.minibatch_base=16",)
 # In a run of 60 kimg, the 500 kimg of the paper would leave p below 0.12.
 ADA_KIMG = 20
 SG2_NOTE = "All rows have minibatches of 16, those of the recipe for E and F; in other tables A has 32."
-GROWN_NOTE = (
-    "Rows that grow do so in proportion: the recipe's schedule, shortened until the last level has the share of the "
-    "images that it has in the whole recipe."
+SHORTENED_NOTE = (
+    "The recipes are shortened as a whole: growth and the half-life of the average Gs take the share of the images "
+    "that they take in the row's whole recipe."
 )
 
 
@@ -139,7 +139,7 @@ TABLES = {
         notes=(
             "A is Progressive GAN, as in the paper: it starts at 4x4, one level lower, with the loss WGAN-GP.",
             "The recipe's mapping network has 4 layers of 64, not 8 of 512.",
-            GROWN_NOTE,
+            SHORTENED_NOTE,
         ),
     ),
     "2": Table(
@@ -147,13 +147,13 @@ TABLES = {
         _mixing,
         ("fd_classifier", "fd_classifier_mix2", "fd_classifier_mix3", "fd_classifier_mix4"),
         config="f",
-        notes=(GROWN_NOTE,),
+        notes=(SHORTENED_NOTE,),
     ),
     "4": Table(
         "StyleGAN, Table 4: depth of the mapping network",
         _depths,
         (*COMPARED, *LATENT, "pl_classifier_zfull", "pl_classifier_zend"),
-        notes=("Traditional generators are row B's, without noise and mixing; the others are F's.", GROWN_NOTE),
+        notes=("Traditional generators are row B's, without noise and mixing; the others are F's.", SHORTENED_NOTE),
     ),
     "sg2": Table(
         "StyleGAN2, Table 1: its configurations",
@@ -170,13 +170,14 @@ TABLES = {
         ),
         (*COMPARED, *LATENT),
         changes=SG2_MINIBATCH,
-        notes=(SG2_NOTE, GROWN_NOTE),
+        notes=(SG2_NOTE, SHORTENED_NOTE),
     ),
     "grid": Table(
         "StyleGAN2, Table 2: architectures of G and D",
         _architectures,
         (*COMPARED, *LATENT),
         config="sg2-e",
+        notes=(SHORTENED_NOTE,),
     ),
     "ada": Table(
         "StyleGAN2-ADA: few images, with and without augmentation",
@@ -184,6 +185,7 @@ TABLES = {
         COMPARED,
         config="sg2-e",
         notes=(
+            SHORTENED_NOTE,
             "Compared is with all images of the data set, also where fewer were trained with.",
             f"ADA's p may change by 1 within {ADA_KIMG} kimg, not 500, as the runs are so short.",
         ),
@@ -216,10 +218,15 @@ def configure(row, table, dataset, kimg, seed, settings=()):
         ValueError: There is no such setting, or a value is impossible.
     """
     preset = make_config(row.config, dataset)
-    changes = [f"total_kimg={kimg}", f"seed={seed}", *EVERY_ROW, *table.changes, *row.changes, *settings]
+    share = kimg / preset.total_kimg
+    changes = [
+        f"total_kimg={kimg}",
+        f"seed={seed}",
+        f"average_half_life_kimg={preset.average_half_life_kimg * share!r}",
+    ]
+    changes += [*EVERY_ROW, *table.changes, *row.changes, *settings]
     schedule, resolution = preset.schedule, override(preset, changes).resolution or full_resolution(dataset)
     if schedule.lod_initial_resolution < resolution:
-        share = kimg / preset.total_kimg
         changes += [f"schedule.lod_training_kimg={schedule.lod_training_kimg * share!r}"]
         changes += [f"schedule.lod_transition_kimg={schedule.lod_transition_kimg * share!r}"]
     return override(preset, changes), changes

@@ -63,7 +63,11 @@ def test_keys_tell_what_is_learned():
     assert (first.config.seed, second.config.seed) == (1000, 1001) and first.key != second.key
 
 
-def test_growth_is_as_long_for_its_images_as_in_the_recipe():
+def test_recipes_are_shortened_as_a_whole():
+    """Growth, and the average Gs, which lags behind by its half-life: were it not shortened, it would show the past."""
+    for table, half_life in (("1", 3 * 70 / 140), ("grid", 3 * 70 / 75)):
+        (task,) = list(tasks_of(table, kimg=70).values())[-1]
+        assert task.config.average_half_life_kimg == pytest.approx(half_life)
     schedules = {row.name: task.config.schedule for row, (task,) in tasks_of("1", kimg=70).items()}
     assert (schedules["F"].lod_training_kimg, schedules["F"].lod_transition_kimg) == (25, 5)
     assert schedules["A"].lod_training_kimg == pytest.approx(50 * 70 / 200)
