@@ -290,6 +290,7 @@ def records_of(path, tasks):
     + ", ".join(f"{kimg} for {name}" for name, kimg in USUAL_KIMG.items())
     + "]",
 )
+@click.option("--row", "chosen", metavar="NAME", multiple=True, help="Train only this row of the table. Repeatable.")
 @click.option("--seeds", type=Whole(1, 100), default=3, help="Runs of each row.")
 @click.option("--jobs", type=Whole(1, 64), default=1, help="Runs at a time.")
 @click.option(
@@ -304,14 +305,18 @@ def records_of(path, tasks):
 @click.option("--runs", type=UserPath("folder"), default="results/ablation", help="Folder of the runs.")
 @click.option("--outdir", type=UserPath("folder"), default="results/ablation", help="Folder of results and tables.")
 @one_line_errors
-def main(dataset, table, kimg, seeds, jobs, config, settings, data_dir, runs, outdir):
+def main(dataset, table, kimg, chosen, seeds, jobs, config, settings, data_dir, runs, outdir):
     """Train and measure the rows of a table of the papers, at a small scale."""
     spec, kimg = TABLES[table], kimg or USUAL_KIMG[dataset]
     if config and not spec.config:
         raise ValueError(f"--config has no effect on table {table}, whose rows are configurations; leave it out.")
     images = open_dataset(dataset, data_dir).num_images
     tasks = make_tasks(table, dataset, config, kimg, seeds, settings, images, data_dir, runs)
-    check([tasks_of_row[0] for tasks_of_row in tasks.values()], settings)
+    names = [row.name for row in tasks]
+    if unknown := [name for name in chosen if name not in names]:
+        raise ValueError(f"Table {table} has no row {unknown[0]!r}; there are: {'; '.join(names)}.")
+    due = [task for row, tasks_of_row in tasks.items() if not chosen or row.name in chosen for task in tasks_of_row]
+    check(due[::seeds], settings)
 
     outdir = Path(outdir)
     outdir.mkdir(parents=True, exist_ok=True)
@@ -324,12 +329,7 @@ def main(dataset, table, kimg, seeds, jobs, config, settings, data_dir, runs, ou
         write_report(outdir / name, spec.title, shlex.join(command), records_of(path, tasks), spec.notes)
 
     known = read_records(path, {"key", "metrics", "seed"})
-    due = {
-        task.key: task
-        for tasks_of_row in tasks.values()
-        for task in tasks_of_row
-        if not any(map(task.is_answered_by, known))
-    }
+    due = {task.key: task for task in due if not any(map(task.is_answered_by, known))}
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     environment = {"OMP_NUM_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads}
     progress, failures = Progress(kimg, len(due)), []

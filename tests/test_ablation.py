@@ -178,9 +178,11 @@ def test_other_rows_go_on_where_one_fails(tmp_path, monkeypatch):
         return {"fd1797": 10.0}
 
     monkeypatch.setattr(ablation, "work", stub(results))
+    assert invoke("--table=1", "--row=B", "--row=C").exit_code == 0
+    assert len((tmp_path / "results/ablation/digits.jsonl").read_text().splitlines()) == 2
     result = invoke("--table=1")
     assert result.exit_code == 2
-    assert result.output.splitlines()[-1] == "Error: 1 of 6 runs failed, the first: A, seed 1000: the disk is full"
+    assert result.output.splitlines()[-1] == "Error: 1 of 4 runs failed, the first: A, seed 1000: the disk is full"
     assert len((tmp_path / "results/ablation/digits.jsonl").read_text().splitlines()) == 5
 
 
@@ -216,6 +218,7 @@ def test_what_was_stopped_goes_on(tmp_path, monkeypatch):
         (["--table=1", "--dataset=ffhq"], "'ffhq' is not one of 'digits', 'avatars'."),
         (["--table=1", "--set=max_images=5000"], "holds 1797 images"),
         (["--table=grid", "--config=f"], "There is no setting generator.architecture"),
+        (["--table=1", "--row=G"], "Table 1 has no row 'G'; there are: A; B; C; D; E; F."),
         (["--table=1", "--set=r1_gama=3"], "There is no setting 'r1_gama'"),
     ],
 )
