@@ -109,7 +109,8 @@ def test_table_1(tmp_path, monkeypatch):
     monkeypatch.setattr(ablation, "start", InThisProcess)
     monkeypatch.setattr(ablation, "ThreadPoolExecutor", OneAfterTheOther)
     monkeypatch.setattr(ablation, "SAMPLES", 150)
-    monkeypatch.setattr(classifier_training, "RECIPES", {"digits": CLASSIFIERS})
+    for recipes in ("RECIPES", "TRUNK_RECIPES"):
+        monkeypatch.setattr(classifier_training, recipes, {"digits": CLASSIFIERS})
     # What takes long and is the same for all rows, or what another path length proves as well.
     judges = digits_quality.train_classifier(*digits_quality.split_digits()[::2])
     monkeypatch.setattr(digits_quality, "train_classifier", lambda x, classes: judges)
