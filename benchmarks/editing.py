@@ -1,12 +1,13 @@
 """How often does an edit change what it should, and how often something else, as a data set's classifiers see it?
 
-    python benchmarks/editing.py results/00000-digits-f-cpu
+    python benchmarks/editing.py avatars-64
 
-Needs the planes of run_metrics.py --metric=ls. Images of seeds are moved along directions of four kinds: the normals of
-attributes' planes in W and in Z, the principal components of w, and the closed form. Factors are what one classifier
-each tells: a digit, or the glasses of an avatar. Along an attribute's direction, its own factor should get its value:
-the share is of the images that did not have it. The others do not know what they change: as their own factor counts the
-one that they change most often. Printed are means over directions, and how often another factor changes.
+Needs the planes of run_metrics.py --metric=ls, which avatars-64 has beside it. Images of seeds are moved along
+directions of four kinds: the normals of attributes' planes in W and in Z, the principal components of w, and the
+closed form. Factors are what one classifier each tells: a digit, or the glasses of an avatar. Along an attribute's
+direction, its own factor should get its value: the share is of the images that did not have it. The others do not
+know what they change: as their own factor counts the one that they change most often. Printed are means over
+directions, and how often another factor changes.
 """
 
 import pathlib
@@ -26,8 +27,8 @@ from metrics.networks import classifiers
 from metrics.options import Options
 from metrics.projection_distances import choose
 from metrics.session import Session
-from stylegan_tf.editing.directions import FILE, closed_form, principal_components, read_planes
-from stylegan_tf.editing.edit import edited_styles, make_edit, sampled_latents
+from stylegan_tf.editing.directions import closed_form, principal_components, read_planes
+from stylegan_tf.editing.edit import edited_styles, make_edit, planes_of, sampled_latents
 from stylegan_tf.files.find import find_targets, load_generator
 from stylegan_tf.images import to_uint8
 from stylegan_tf.pictures.gallery import Look
@@ -55,7 +56,7 @@ def main(network, count, strength, most, dataset, data_dir, cache_dir, file):
     dataset, data_dir, _ = choose(target, None, dataset, data_dir)
     if dataset is None:
         raise ValueError(f"{network} does not tell its data set; name it with --dataset.")
-    file = file or target.home / FILE
+    file = file or planes_of(target, sampler.network_hash)
     planes = {space: read_planes(file, sampler.network_hash, space) for space in ("w", "z")}
     if planes["w"] is None:
         raise ValueError(f"{file} has no planes of this network; measure --metric=ls with run_metrics.py.")

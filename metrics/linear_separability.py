@@ -319,5 +319,5 @@ def planes_of(found):
     """{each of `directions.PLANES`: array} of a Separability."""
     accuracies = [attribute.accuracy for attribute in found.attributes if attribute.name in found.planes]
     normals, intercepts = zip(*found.planes.values(), strict=True) if found.planes else ((), ())
-    arrays = np.array(list(found.planes)), np.array(normals), np.array(intercepts), np.array(accuracies)
+    arrays = np.array(list(found.planes)), np.float32(normals), np.array(intercepts), np.array(accuracies)
     return dict(zip(PLANES, arrays, strict=True))

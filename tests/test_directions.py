@@ -217,6 +217,23 @@ def test_list(network):
     assert len(lines) == 2 + 16 + 16 and result.stderr == ""
 
 
+def test_a_network_that_comes_with_the_project_has_its_own(tmp_path, monkeypatch):
+    """In any folder, with nothing measured in it: every factor that a plane tells, and images that go along one."""
+    monkeypatch.chdir(tmp_path)
+    dark = "skinColor=7d4a26"
+    result = invoke("--network=avatars-64", "--list")
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    names = [line.split()[0] for line in result.stdout.splitlines()]
+    assert {"glasses=none", dark, "pca-0", "sefa-15"} < set(names)
+    result = invoke("--network=avatars-64", "--seeds=0", f"--direction={dark}:3", "--columns=3", "--outdir=edited")
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    left, middle, right = np.split(np.asarray(Image.open("edited/edit.png")).astype(int), 3, axis=1)
+    assert left.shape == (64, 64, 3)
+    face = slice(24, 36), slice(16, 40)
+    assert right[face].mean() < middle[face].mean() - 5 < left[face].mean() - 30
+    assert f"{dark}:3 in w" in read_text(tmp_path / "edited" / "edit.png")["edits"]
+
+
 WRONG = [
     (["--seeds=0"], "Give --direction; --list names"),
     (["--seeds=0", "--direction=pca-0:1"], "Give --outdir"),

@@ -164,6 +164,15 @@ def test_a_network_is_used_without_the_clone(environment, network, tmp_path):
     assert len(np.unique(images.reshape(4, -1), axis=0)) == 4
 
 
+def test_a_network_that_comes_with_the_project_is_edited_without_the_clone(environment, tmp_path):
+    stylegan = [environment / "bin" / "stylegan", "generate", "edit", "--num-gpus=0", "--network=avatars-64"]
+    assert "\nglasses=none " in run([*stylegan, "--list"], tmp_path)
+    printed = run([*stylegan, "--seeds=0", "--direction=skinColor=7d4a26:3", "--outdir=edited"], tmp_path)
+    assert printed == "edited/edit.png\n"
+    with Image.open(tmp_path / "edited" / "edit.png") as image:
+        assert image.size == (5 * 64, 64)
+
+
 def test_help_comes_without_tensorflow(environment, tmp_path):
     text = run([environment / "bin" / "stylegan", "--help"], tmp_path)
     assert all(verb in text for verb in console.VERBS)

@@ -148,7 +148,7 @@ def write_planes(path, network_hash, planes):
             f"{network_hash}/{space}/{name}": array for space, found in planes.items() for name, array in found.items()
         }
         with atomic_file(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **kept)
+            np.savez_compressed(file, **kept)
 
 
 def has_planes(path, network_hash):
