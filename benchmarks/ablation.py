@@ -56,6 +56,10 @@ USUAL_KIMG = {"digits": 60, "avatars": 120}
 FAILURES = re.compile(r"Error: (Training has diverged.*|The network is broken.*|.*not finite.*)")
 
 
+# Errors that say that a network has nothing that a metric could be measured on.
+UNMEASURABLE = re.compile(r"Error: (For each of the \d+ attributes, all .*)")
+
+
 class Task(NamedTuple):
     """A run to train and to measure.
 
@@ -201,7 +205,7 @@ def work(task, path, environment, progress):
     try:
         snapshot = train(task, log, environment, progress)
         record["minutes"] = json.loads((snapshot / "training.json").read_text())["seconds"] / 60
-        record["results"] = measure(task, snapshot, log, environment)
+        record["results"], record["remarks"] = measure(task, snapshot, log, environment)
     except CommandFailed as error:
         if not (failure := FAILURES.search(str(error))):
             raise CommandFailed(f"{task.name}: {error} ({log})") from None
@@ -238,15 +242,19 @@ def last_snapshot(task):
 
 
 def measure(task, snapshot, log, environment):
-    """{result: value} of a trained run."""
-    folder = snapshot.parent
-    for names, count in split_by_samples(task.metrics):
-        if names:
-            arguments = ["run_metrics.py", f"--network={snapshot}", f"--outdir={folder}", "--num-gpus=0"]
-            arguments += [f"--metric={name}" for name in names] + ([f"--num-samples={count}"] if count else [])
+    """({result: value} of a trained run, sentences on what could not be measured)."""
+    folder, remarks = snapshot.parent, []
+    for names, count in calls_of(task.metrics):
+        arguments = ["run_metrics.py", f"--network={snapshot}", f"--outdir={folder}", "--num-gpus=0"]
+        arguments += [f"--metric={name}" for name in names] + ([f"--num-samples={count}"] if count else [])
+        try:
             run(arguments, log, environment)
+        except CommandFailed as error:
+            if not (reason := UNMEASURABLE.search(str(error))):
+                raise
+            remarks.append(reason[1])
     results = {}
-    wanted = dict((name, count) for names, count in split_by_samples(task.metrics) for name in names)
+    wanted = {name: count for names, count in calls_of(task.metrics) for name in names}
     kimg = json.loads((snapshot / "training.json").read_text())["images_seen"] / 1000
     for line in read_records(folder / RESULTS, {"metric", "kimg", "samples", "results"}):
         name = line["metric"]
@@ -256,13 +264,18 @@ def measure(task, snapshot, log, environment):
         quality = folder / "quality.json"
         run(["benchmarks/digits_quality.py", str(folder), f"--output={quality}"], log, environment)
         results["recognised"] = json.loads(quality.read_text())["recognised"]
-    return results
+    return results, remarks
 
 
-def split_by_samples(names):
-    """[(names of the metrics that compare with all real images, None), (names of the others, their samples)]."""
+def calls_of(names):
+    """[(metrics that one call measures, their samples)], None for as many as there are real images to compare with.
+
+    Linear separability, which not every network has, does not keep the others from being measured.
+    """
     compare = [name for name in names if METRICS[name].reals]
-    return [(compare, None), ([name for name in names if name not in compare], SAMPLES)]
+    separate = [name for name in names if name == "ls"]
+    others = [name for name in names if name not in (*compare, *separate)]
+    return [(found, count) for found, count in ((compare, None), (separate, SAMPLES), (others, SAMPLES)) if found]
 
 
 def records_of(path, tasks):

@@ -141,7 +141,9 @@ def remarks(rows, notes):
     for row, found in rows:
         if several and 0 < len(found) < len(seeds):
             yield f"* {row.name}: {len(found)} of {len(seeds)} seeds so far."
-        yield from (f"* {row.name}, seed {r['seed']}: {r['failed']}" for r in found if "failed" in r)
+        for record in found:
+            said = [record["failed"]] if "failed" in record else record.get("remarks", [])
+            yield from (f"* {row.name}, seed {record['seed']}: {text}" for text in said)
     yield from (f"* Made on: {machine}." for machine in sorted({record["machine"] for record in records}))
 
 

@@ -123,7 +123,9 @@ def test_table_1(tmp_path, monkeypatch):
     assert [record["config"] for record in records] == list("abcdef")
     for record in records:
         names = {re.sub(r"\d+", "", name.partition("_")[0]) for name in record["results"]}
-        assert names == {"fd", "precision", "recall", "ls", "pl", "recognised"} and record["minutes"] > 0
+        # Tiny networks may make images of one class, for which there is no separability.
+        assert names | {"ls"} == {"fd", "precision", "recall", "ls", "pl", "recognised"} and record["minutes"] > 0
+        assert ("ls" in names) != any("of one class" in remark for remark in record["remarks"])
     table = (folder / "digits-1.md").read_text()
     assert table in result.output and (folder / "digits-1.png").stat().st_size > 10_000
     for row, record in zip("ABCDEF", records, strict=True):
