@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from stylegan_tf.layers.full_precision import FullPrecision
+from stylegan_tf.layers.full_precision import FullPrecision, PixelPrecision
 from stylegan_tf.layers.resample import smear
 
 SQRT_2 = math.sqrt(2)
@@ -48,11 +48,13 @@ class EqualizedLayer(keras.layers.Layer):
             self.bias = self.add_weight(name="bias", shape=shape[-1:], initializer="zeros", autocast=False)
 
     def add_bias(self, x):
-        """x + bias in the bias' dtype, in which its gradient, a sum over all pixels, is then taken; x without bias."""
+        """x + bias; not in float16, in which the bias' gradient, a sum over all pixels, would overflow."""
         if not self.use_bias:
             return x
+        if keras.backend.standardize_dtype(x.dtype) == "float16":
+            x = ops.cast(x, self.variable_dtype)
         scale = self.lrmul * self.gain if self.gain_on_bias else self.lrmul
-        return ops.cast(x, self.variable_dtype) + self.bias * scale
+        return x + ops.cast(self.bias * scale, x.dtype)
 
     def get_config(self):
         return {
@@ -118,7 +120,7 @@ class EqualizedConv2D(EqualizedLayer):
 
     Returns:
         [N, H, W, filters], or with H and W doubled ("up") or halved ("down"). In mixed precision, it is computed in
-        half, and returned so without a bias, but as float32 with one.
+        half, and returned so; a bias makes float32 of float16.
     """
 
     def __init__(self, filters, kernel_size, resample=None, fused=False, **kwargs):
@@ -170,7 +172,7 @@ class EqualizedConv2D(EqualizedLayer):
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
-class Bias(FullPrecision, keras.layers.Layer):
+class Bias(PixelPrecision, keras.layers.Layer):
     """Adds one learned number to every feature map, for where noise or a blur stands between a layer and its bias.
 
     Args:

@@ -5,7 +5,7 @@ from keras import ops
 
 from stylegan_tf.layers.activations import clamped
 from stylegan_tf.layers.equalized import EqualizedDense, EqualizedLayer
-from stylegan_tf.layers.full_precision import FullPrecision
+from stylegan_tf.layers.full_precision import PixelPrecision
 from stylegan_tf.layers.resample import enlarge_filtered, fir_kernel, shrink_filtered, upfirdn
 
 
@@ -58,7 +58,7 @@ class FilteredConv2D(EqualizedLayer):
 
     Returns:
         [N, H, W, filters], or with H and W doubled ("up") or halved ("down"). In mixed precision, it is computed in
-        half, and returned so without a bias, but as float32 with one.
+        half, and returned so; a bias makes float32 of float16.
 
     Reference:
         Karras et al., 2019 (StyleGAN2), appendix B.
@@ -105,7 +105,7 @@ class FilteredConv2D(EqualizedLayer):
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
-class ModulatedConv2D(FullPrecision, FilteredConv2D):
+class ModulatedConv2D(PixelPrecision, FilteredConv2D):
     """Convolution whose weights a style scales by input map, and which are then normalised by output map.
 
     w'_ijk = s_i w_ijk, with s = 1 + dense(w), and w''_ijk = w'_ijk / sqrt(sum_ik w'_ijk^2 + epsilon). It is computed
@@ -125,14 +125,15 @@ class ModulatedConv2D(FullPrecision, FilteredConv2D):
         w: Intermediate latents of this layer, [N, dlatent_size].
 
     Returns:
-        As `FilteredConv2D`, always in the dtype of the variables.
+        As `FilteredConv2D`; float32 under "mixed_float16".
 
     Reference:
         Karras et al., 2019 (StyleGAN2), section 2.2, equations 1 and 3.
     """
 
     def __init__(self, filters, kernel_size, demodulate=True, epsilon=1e-8, clamp=None, **kwargs):
-        super().__init__(filters, kernel_size, **kwargs)
+        # x is cast where it is convolved, and w stays float32.
+        super().__init__(filters, kernel_size, autocast=False, **kwargs)
         self.demodulate = demodulate
         self.epsilon = epsilon
         self.clamp = clamp
@@ -146,11 +147,11 @@ class ModulatedConv2D(FullPrecision, FilteredConv2D):
         style = self.style(w) + 1.0
         kernel = self.kernel * self.coefficient
         x = self.convolve_images(x, kernel, style)
-        x = ops.cast(x, self.variable_dtype)
+        x = ops.cast(x, self.compute_dtype)
         if self.demodulate:
             # The gain in the kernel is not a part of the norm.
             energy = ops.sum(ops.square(kernel / self.gain), axis=(0, 1))
-            x = x * by_map(ops.rsqrt(ops.matmul(ops.square(style), energy) + self.epsilon))
+            x = x * by_map(ops.rsqrt(ops.matmul(ops.square(style), energy) + self.epsilon), x.dtype)
         return clamped(self.add_bias(x), self.clamp)
 
     def convolve_images(self, x, kernel, style):
@@ -160,7 +161,7 @@ class ModulatedConv2D(FullPrecision, FilteredConv2D):
         smaller than the maps they meet, and these need not be multiplied before.
         """
         if self.kernel_size > 1 or self.resample:
-            return self.convolve(x * by_map(style), kernel)
+            return self.convolve(x * by_map(style, x.dtype), kernel)
         dtype, (_, height, width, maps) = self.dtype_policy.compute_dtype, x.shape
         kernel = ops.cast(ops.expand_dims(style, -1) * kernel[0, 0], dtype)
         x = ops.matmul(ops.reshape(ops.cast(x, dtype), (-1, height * width, maps)), kernel)
@@ -174,9 +175,9 @@ class ModulatedConv2D(FullPrecision, FilteredConv2D):
         return {**super().get_config(), **own}
 
 
-def by_map(factors):
-    """Factors of the feature maps, [N, C], as [N, 1, 1, C]."""
-    return ops.reshape(factors, (-1, 1, 1, factors.shape[-1]))
+def by_map(factors, dtype):
+    """Factors of the feature maps, [N, C], as [N, 1, 1, C] in the dtype of the maps."""
+    return ops.cast(ops.reshape(factors, (-1, 1, 1, factors.shape[-1])), dtype)
 
 
 def checked_taps(taps):

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from stylegan_tf.layers.equalized import EqualizedDense
-from stylegan_tf.layers.full_precision import FullPrecision
+from stylegan_tf.layers.full_precision import FullPrecision, PixelPrecision
 from stylegan_tf.layers.normalization import centre
 
 
@@ -46,7 +46,7 @@ class LearnedConstant(FullPrecision, keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
-class NoiseInput(FullPrecision, keras.layers.Layer):
+class NoiseInput(PixelPrecision, keras.layers.Layer):
     """Adds one noise image to every feature map, each scaled by a learned strength ("B" in Figure 1b).
 
     Args:

@@ -5,7 +5,7 @@ from keras import ops
 
 from stylegan_tf.layers import Blur, EqualizedConv2D, EqualizedDense, MinibatchStdDev, downsample
 from stylegan_tf.layers.activations import activation
-from stylegan_tf.networks.growing import is_fading
+from stylegan_tf.networks.growing import faded, is_fading
 from stylegan_tf.networks.interface import BaseDiscriminator
 from stylegan_tf.networks.network import checked_labels, feature_maps, is_fused, log2_resolution
 
@@ -149,7 +149,7 @@ class Discriminator(BaseDiscriminator):
             x = self.halve(x, first, second)
             if block == newest and is_fading(fade):
                 coarse = self.activation(self.from_rgb[block + 1](downsample(images)))
-                x = coarse + fade * (x - coarse)
+                x = faded(coarse, x, fade)
         if self.minibatch_stddev:
             x = self.minibatch_stddev(x)
         x = self.activation(self.conv(x))

@@ -1,5 +1,7 @@
 """What synthesis networks share that are grown, block by block."""
 
+from keras import ops
+
 from stylegan_tf.layers import upsample
 from stylegan_tf.networks.interface import BaseSynthesis
 
@@ -65,3 +67,8 @@ class GrowingSynthesis(BaseSynthesis):
 def is_fading(fade):
     """Whether a block is being faded in: False only for the number 1, so a traced step knows it as it is traced."""
     return not (isinstance(fade, (int, float)) and fade == 1)
+
+
+def faded(coarse, fine, fade):
+    """What the block below makes, `coarse`, mixed with what the newest one does, with a weight of `fade` for this."""
+    return coarse + ops.cast(fade, fine.dtype) * (fine - coarse)

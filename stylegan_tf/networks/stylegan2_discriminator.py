@@ -8,7 +8,7 @@ from keras import ops
 from stylegan_tf.layers import EqualizedDense, FilteredConv2D, MinibatchStdDev, downsample, shrink_filtered
 from stylegan_tf.layers.activations import clamped, scaled_activation
 from stylegan_tf.layers.modulated import checked_taps
-from stylegan_tf.networks.growing import is_fading
+from stylegan_tf.networks.growing import faded, is_fading
 from stylegan_tf.networks.interface import BaseDiscriminator
 from stylegan_tf.networks.network import checked_labels, dtype_by_resolution, feature_maps_by_stage, log2_resolution
 from stylegan_tf.networks.stylegan2_synthesis import checked_architecture
@@ -184,7 +184,8 @@ class StyleGAN2Discriminator(BaseDiscriminator):
             x = self.block(x, number)
             if self.architecture == "skip":
                 images = shrink_filtered(images, self.resample_kernel)
-                x = x + self.rgb_features(images, number + 1)
+                # Of two dtypes where `num_half_res` ends.
+                x = ops.add(x, self.rgb_features(images, number + 1))
         return self.last_features(x)
 
     def last_features(self, x):
@@ -250,7 +251,7 @@ class StyleGAN2GrowingDiscriminator(StyleGAN2Discriminator):
             x = self.block(x, number)
             if number == newest and is_fading(fade):
                 coarse = self.activation(self.from_rgb[number + 1](downsample(images)))
-                x = coarse + fade * (x - coarse)
+                x = faded(coarse, x, fade)
         return self.last_features(x)
 
     def call(self, images, labels=None, fade=1.0):

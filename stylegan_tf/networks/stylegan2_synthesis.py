@@ -7,9 +7,9 @@ from keras import ops
 
 from stylegan_tf.layers import FilteredConv2D, LearnedConstant, ModulatedConv2D, NoiseInput, enlarge_filtered, upsample
 from stylegan_tf.layers.activations import clamped, scaled_activation
-from stylegan_tf.layers.full_precision import FullPrecision
+from stylegan_tf.layers.full_precision import PixelPrecision
 from stylegan_tf.layers.modulated import checked_taps
-from stylegan_tf.networks.growing import GrowingSynthesis, is_fading
+from stylegan_tf.networks.growing import GrowingSynthesis, faded, is_fading
 from stylegan_tf.networks.interface import BaseSynthesis
 from stylegan_tf.networks.network import dtype_by_resolution, feature_maps_by_stage, log2_resolution
 
@@ -17,7 +17,7 @@ ARCHITECTURES = ("orig", "skip", "resnet")
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
-class ModulatedLayer(FullPrecision, keras.layers.Layer):
+class ModulatedLayer(PixelPrecision, keras.layers.Layer):
     """One layer of Figure 2d: modulated convolution -> noise -> bias -> nonlinearity.
 
     Args:
@@ -50,7 +50,8 @@ class ModulatedLayer(FullPrecision, keras.layers.Layer):
         clamp=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # Its parts cast what they take: w stays float32.
+        super().__init__(autocast=False, **kwargs)
         self.options = dict(
             filters=filters,
             resample=resample,
@@ -301,7 +302,7 @@ class StyleGAN2GrowingSynthesis(GrowingSynthesis, StyleGAN2Synthesis):
         if not below or not is_fading(fade):
             return image
         coarse = upsample(self.to_rgb[last - 1](*below[-1]))
-        return coarse + fade * (image - coarse)
+        return faded(coarse, image, fade)
 
 
 def checked_architecture(architecture):

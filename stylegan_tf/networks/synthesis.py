@@ -19,7 +19,7 @@ from stylegan_tf.layers import (
 )
 from stylegan_tf.layers.activations import activation
 from stylegan_tf.layers.full_precision import FullPrecision
-from stylegan_tf.networks.growing import GrowingSynthesis, is_fading
+from stylegan_tf.networks.growing import GrowingSynthesis, faded, is_fading
 from stylegan_tf.networks.network import feature_maps, is_fused, log2_resolution
 
 
@@ -297,4 +297,4 @@ class SynthesisNetwork(GrowingSynthesis):
             if block == last - 1 and is_fading(fade):
                 image = upsample(to_rgb(x))
         new_image = to_rgb(x)
-        return new_image if image is None else image + fade * (new_image - image)
+        return new_image if image is None else faded(image, new_image, fade)

@@ -43,7 +43,7 @@ def features_of(generator, z):
     """Features after each block."""
     synthesis = generator.synthesis
     count = len(synthesis.resolutions)
-    return [x.numpy() for x, _ in synthesis.features(generator.mapping(z), synthesis.noise_images, count)]
+    return [x for x, _ in synthesis.features(generator.mapping(z), synthesis.noise_images, count)]
 
 
 @pytest.mark.parametrize("policy", MIXED)
@@ -53,7 +53,9 @@ def test_generator(architecture, policy):
     full, half = alike(StyleGAN2Generator, ("float32", policy), **MAPPING, **options)
     z = normal(4, 16)
     expected, actual = features_of(full, z), features_of(half, z)
-    # 4x4 and 8x8 are in float32, and only 16x16 is in half.
+    # 4x4 and 8x8 are in float32, and only 16x16 is in half: of float16 the convolution alone.
+    assert [x.dtype for x in actual] == ["float32", "float32", "bfloat16" if policy == "mixed_bfloat16" else "float32"]
+    expected, actual = ([tf.cast(x, tf.float32).numpy() for x in features] for features in (expected, actual))
     np.testing.assert_array_equal(actual[0], expected[0])
     np.testing.assert_array_equal(actual[1], expected[1])
     assert 0 < error(actual[2], expected[2]) < ERROR[policy]
@@ -116,7 +118,6 @@ def test_all_or_none(number):
     expected = "bfloat16" if number is None else "float32"
     convolutions = [layer for layers in discriminator.blocks for layer in layers] + [discriminator.conv]
     convolutions += [layer.conv for layers in generator.synthesis.layers_by_resolution for layer in layers]
-    # What a modulated convolution computes beside the convolution itself is always in float32.
     assert {layer.dtype_policy.compute_dtype for layer in convolutions} == {expected}
 
 
