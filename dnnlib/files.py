@@ -203,13 +203,19 @@ def describe_size(num_bytes):
     return f"{num_bytes / 1024**exponent:.1f} {'KMGT'[exponent - 1]}iB"
 
 
-def acquired(lock, what):
-    """A FileLock, acquired; says so if that means to wait for another process, which is doing `what`."""
+def acquired(lock, what, meanwhile=lambda: None):
+    """A FileLock, acquired; says so if that means to wait for another process, which is doing `what`.
+
+    `meanwhile` is called every second of it; what it raises ends the waiting.
+    """
     try:
         return lock.acquire(timeout=0)
     except Timeout:
         print(f"Waiting for another process, which is {what}.", file=sys.stderr, flush=True)
-        return lock.acquire()
+    while True:
+        with contextlib.suppress(Timeout):
+            return lock.acquire(timeout=1)
+        meanwhile()
 
 
 def _take_the_place(temporary, path):

@@ -10,10 +10,12 @@ from queue import SimpleQueue
 import keras
 import numpy as np
 import tensorflow as tf
+from filelock import FileLock
 from tqdm import tqdm
 
 from datasets.fingerprint import fingerprint
 from datasets.summary import is_one_hot
+from dnnlib.files import acquired
 from metrics.attribute_classifier import TRUNK, classifier_logits, read_metadata, save_classifier
 from metrics.classifier_data import LabelledImages, images_seen, make_jobs, training_parts
 from stylegan_tf.networks import Discriminator
@@ -66,6 +68,8 @@ def settings_of(dataset_name, shared_trunk=False):
 def train_classifiers(dataset, folder, settings, attributes=None, num_gpus=0, shared_trunk=False, progress=None):
     """Trains the classifiers that a folder has not yet, one on each device at a time; whatever is finished is kept.
 
+    Processes that want classifiers in the same folder wait for one another: what one has trained, the other finds.
+
     The weights of each depend on data, settings and its column only: neither on the other attributes nor on the number
     of devices.
 
@@ -97,23 +101,34 @@ def train_classifiers(dataset, folder, settings, attributes=None, num_gpus=0, sh
     folder = Path(folder)
     found = read_metadata(folder)
     _check_origin(folder, found, origin, jobs)
-    missing = [job for job in jobs if job.file not in found]
-    if missing:
+    if not found.keys() >= {job.file for job in jobs}:
         devices = make_devices(num_gpus)
-        if len(devices) > len(missing):
-            print(
-                f"Only {len(missing)} of {len(devices)} devices work, as that many networks are left to train.",
-                file=sys.stderr,
-                flush=True,
-            )
         folder.mkdir(parents=True, exist_ok=True)
-
-        def save(job, network, results):
-            found[job.file] = save_classifier(folder, job.file, network, origin | results)
-            return found[job.file]
-
-        _train_on_devices(missing, images, settings, devices, save, progress)
+        waiting = (lambda: progress(0.0)) if progress else (lambda: None)
+        with acquired(FileLock(folder.with_name(f".{folder.name}.lock")), f"training classifiers in {folder}", waiting):
+            found = read_metadata(folder)
+            _check_origin(folder, found, origin, jobs)
+            if missing := [job for job in jobs if job.file not in found]:
+                found |= _train_and_save(missing, folder, images, settings, origin, devices, progress)
     return [found[job.file] for job in jobs]
+
+
+def _train_and_save(jobs, folder, images, settings, origin, devices, progress):
+    """Trains the classifiers of `jobs` and writes their files; returns what is known of each, {file: dict}."""
+    if len(jobs) < len(devices):
+        print(
+            f"Only {len(jobs)} of {len(devices)} devices work, as that many networks are left to train.",
+            file=sys.stderr,
+            flush=True,
+        )
+    trained = {}
+
+    def save(job, network, results):
+        trained[job.file] = save_classifier(folder, job.file, network, origin | results)
+        return trained[job.file]
+
+    _train_on_devices(jobs, images, settings, devices, save, progress)
+    return trained
 
 
 def _check_origin(folder, found, origin, jobs):

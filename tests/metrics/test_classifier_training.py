@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pathlib
+import shutil
 import threading
 from dataclasses import asdict, replace
 
@@ -10,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from filelock import FileLock
 from processes import run
 
 from datasets.fingerprint import fingerprint
@@ -246,6 +248,30 @@ def test_nothing_to_do(trained, dataset, monkeypatch):
     monkeypatch.setattr(classifier_training, "DeviceTraining", None)
     assert train_classifiers(dataset, folder, SETTINGS, ["grey"]) == metadata[1:2]
     assert train_classifiers(dataset, folder, SETTINGS) == metadata
+
+
+def test_processes_wait_for_one_another(tmp_path, trained, dataset, monkeypatch, capsys):
+    """What another process trains meanwhile is found, not trained again; and whoever waits can be stopped."""
+    folder, metadata = trained
+    monkeypatch.setattr(classifier_training, "DeviceTraining", None)
+    lock, stopped = FileLock(tmp_path.with_name(f".{tmp_path.name}.lock")), []
+
+    def stop(share):
+        stopped.append(share)
+        raise KeyboardInterrupt
+
+    def finish(share):
+        for file in folder.iterdir():
+            shutil.copy(file, tmp_path)
+        lock.release()
+
+    lock.acquire()
+    with pytest.raises(KeyboardInterrupt):
+        train_classifiers(dataset, tmp_path, SETTINGS, progress=stop)
+    assert stopped == [0.0]
+    assert train_classifiers(dataset, tmp_path, SETTINGS, progress=finish) == metadata
+    waiting = f"Waiting for another process, which is training classifiers in {tmp_path}.\n"
+    assert capsys.readouterr().err == 2 * waiting
 
 
 def test_stops_early(dataset):
