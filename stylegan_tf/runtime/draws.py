@@ -62,9 +62,9 @@ def fold(seed, value):
 
 
 def folds(seed, count):
-    """A list of `fold(seed, 0)`, ..., `fold(seed, count - 1)`, with the operations of one of them."""
-    first = fold(seed, 0)[0]
-    return [tf.stack([first, tf.constant(i, tf.int64)]) for i in range(count)]
+    """A list of `fold(seed, 0)`, ..., `fold(seed, count - 1)`, in few operations, however many."""
+    first = tf.fill([count], fold(seed, 0)[0])
+    return tf.unstack(tf.stack([first, tf.range(count, dtype=tf.int64)], axis=1), count)
 
 
 def normal(shape, seed):
