@@ -233,11 +233,15 @@ def train(task, log, environment, progress):
 
 
 def last_snapshot(task):
-    """The folder of a run's snapshot after all its images, None if it is not there."""
-    for _, folder in run_dirs(task.folder):
-        for kimg, snapshot in find_snapshots(folder).items():
-            if kimg >= int(task.config.total_kimg):
-                return snapshot
+    """The folder of a run's snapshot after all its images, None if it is not there.
+
+    The run may be that of another table's row, which learned the same from another configuration and was not asked all.
+    """
+    for home in task.folder.parent.glob(f"*-{task.key}"):
+        for _, folder in run_dirs(home):
+            for kimg, snapshot in find_snapshots(folder).items():
+                if kimg >= int(task.config.total_kimg):
+                    return snapshot
     return None
 
 

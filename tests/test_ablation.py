@@ -104,7 +104,7 @@ def invoke(*options):
 
 
 def test_table_1(tmp_path, monkeypatch):
-    """All rows are trained and measured; a second time nothing is, and Table 2 knows two of its rows."""
+    """All rows are trained and measured; a second time nothing is."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(ablation, "start", InThisProcess)
     monkeypatch.setattr(ablation, "ThreadPoolExecutor", OneAfterTheOther)
@@ -139,6 +139,19 @@ def test_table_1(tmp_path, monkeypatch):
     monkeypatch.setattr(ablation, "work", lambda task, *rest: pytest.fail(f"{task.name} is known"))
     known = ablation.records_of(folder / "digits.jsonl", tasks_of("1", kimg=1, settings=[x[6:] for x in TINY]))
     assert all(len(records) == 1 for _, records in known)
+
+
+def test_a_row_that_another_table_has_trained_is_only_measured(tmp_path):
+    """0% of Table 2 is E of Table 1, from another configuration, and asks for other metrics."""
+    (trained,), (asked,) = (
+        next(tasks for row, tasks in tasks_of(table, runs=tmp_path).items() if row.name == name)
+        for table, name in (("1", "E"), ("2", "0%"))
+    )
+    assert trained.folder != asked.folder and ablation.last_snapshot(asked) is None
+    for kimg in (50, 60):
+        (trained.folder / "00000-digits-e-cpu" / f"network-snapshot-{kimg:06d}").mkdir(parents=True)
+        assert bool(ablation.last_snapshot(asked)) == (kimg == 60)
+    assert ablation.last_snapshot(asked) == ablation.last_snapshot(trained)
 
 
 def stub(results):
