@@ -11,14 +11,17 @@ runs of training have: for each variable, how long the gradient is beside that o
 import pathlib
 import sys
 
-import click
-import numpy as np
-import tensorflow as tf
-
 # Python puts this file's folder on the path, not the project's.
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 import dnnlib.quiet_tensorflow  # noqa: F401
+
+# isort: split
+
+import click
+import numpy as np
+import tensorflow as tf
+
 from dnnlib.cli import Command, UserPath, Whole, one_line_errors
 from stylegan_tf.files.find import find_targets, load_generator, load_trained
 from stylegan_tf.pictures.sampler import Sampler, latents
