@@ -222,7 +222,7 @@ class SynthesisNetwork(GrowingSynthesis):
 
         dtype = self.dtype_policy
 
-        def layer(source, blur, name):
+        def layer(source, blur, name, dtype=dtype):
             return SynthesisLayer(
                 source,
                 blur,
@@ -251,9 +251,9 @@ class SynthesisNetwork(GrowingSynthesis):
             else:
                 first = TraditionalInput(filters, use_wscale, dtype=dtype, name="input")
             second = EqualizedConv2D(filters, **convolution)
-            self.layers_by_resolution.append(
-                [layer(first, blur, f"{res}x{res}_first"), layer(second, None, f"{res}x{res}_second")]
-            )
+            # Without a convolution, the first one is in full precision: bfloat16 rounds noise away that is added to 1.
+            first = layer(first, blur, f"{res}x{res}_first", dtype if res > 4 else self.variable_dtype)
+            self.layers_by_resolution.append([first, layer(second, None, f"{res}x{res}_second")])
             # Of the convolutions, this one is in full precision: bfloat16 near 1 has steps of half a grey level.
             rgb = dict(gain=1.0, use_wscale=use_wscale, dtype=self.variable_dtype, name=f"{res}x{res}_to_rgb")
             self.to_rgb.append(EqualizedConv2D(num_channels, 1, **rgb))

@@ -199,6 +199,19 @@ def test_what_stands_between_convolutions_is_in_bfloat16_and_not_in_float16(poli
     assert [layer(*inputs).dtype for layer, inputs in layers] == [expected] * len(layers)
 
 
+@pytest.mark.parametrize("const_input_layer", [True, False])
+def test_the_first_layer_is_in_float32(const_input_layer):
+    """Beside the constant's 1, bfloat16 would round noise of less than 0.004 away, which is then normalised."""
+    arguments = FEW_FMAPS | GENERATORS["G"][1] | {"const_input_layer": const_input_layer}
+    full, half = pair(Generator, "mixed_bfloat16", **arguments)
+    w, outputs = normal(2, 16), []
+    for generator in (full, half):
+        first = generator.synthesis.layers_by_resolution[0][0]
+        first.noise.strength.assign(tf.fill(first.noise.strength.shape, 1e-3))
+        outputs.append(first(w, w, normal(1, 4, 4, 1)))
+    np.testing.assert_array_equal(*outputs)
+
+
 def test_styles_are_computed_of_w_in_float32():
     """w, whose steps in bfloat16 would be seen in every layer, is not rounded on its way into a modulated layer."""
     x, w, noise = normal(1, 8, 8, 4), normal(1, 6), normal(1, 8, 8, 1)
