@@ -195,6 +195,31 @@ def test_a_projection_is_stopped(opened, address, tmp_path):
     page.wait_for_selector("text=It is the source A now")
 
 
+def test_a_new_picture_takes_the_place_of_one_that_is_projected(opened, address, tmp_path):
+    page = opened(address)
+    page.click("#tab-picture")
+    for name, value in (("dark", 0), ("light", 255)):
+        Image.new("RGB", (8, 8), (value,) * 3).save(tmp_path / f"{name}.png")
+    page.get_by_label("Steps").fill("2000")
+    page.set_input_files("input[type=file]", tmp_path / "dark.png")
+    page.wait_for_selector("text=/Step \\d+ of 2000/")
+    page.get_by_label("Steps").fill("4")
+    with page.expect_request(lambda request: request.method == "DELETE"):  # the first one is stopped
+        page.set_input_files("input[type=file]", tmp_path / "light.png")
+    page.wait_for_selector("text=It is the source A now")
+    page.wait_for_timeout(500)  # in which the first one would still be heard of
+    assert page.locator("text=It is the source A now").is_visible() and page.locator("progress").is_hidden()
+    # Dropped beside its place, a file does not replace the page.
+    assert page.evaluate(
+        """() => {
+            const data = new DataTransfer();
+            data.items.add(new File(["x"], "x.png"));
+            return ["dragover", "drop"].every((name) => !document.querySelector("#caption").dispatchEvent(
+                new DragEvent(name, { bubbles: true, cancelable: true, dataTransfer: data })));
+        }"""
+    )
+
+
 def test_a_walk(opened, address, tmp_path):
     page = opened(address)
     page.click("#add-key")
@@ -238,6 +263,14 @@ def test_saving_and_links(opened, address):
     other = opened(link)
     assert other.inner_text("#caption") == "seed 7"
     assert pixels(other) == shown
+    # In a tab in which the studio is open already; and what was made of a seed is not saved by its name alone.
+    other.evaluate("link => { location.hash = link }", link.partition("#")[2].replace("seed%22%3A7", "seed%22%3A5"))
+    other.wait_for_selector("#caption:has-text('seed 5')")
+    other.click("#tab-mixing")
+    other.wait_for_selector("#caption:has-text('layers')")
+    with other.expect_download() as download:
+        other.click("#save-png")
+    assert download.value.suggested_filename == "seed0005-edited.png"
 
 
 def test_networks_and_their_snapshots(opened, address):

@@ -147,12 +147,17 @@ async function start() {
     next.click();
   });
 
+  // A link that is opened in this tab, and a picture that is dropped beside its place, which would replace the page.
+  window.addEventListener("hashchange", () => location.reload());
+  for (const name of ["dragover", "drop"]) window.addEventListener(name, (event) => event.dataTransfer?.types.includes("Files") && event.preventDefault());
+
   await use(app.state.network);
   const problem = broken?.error ?? (lost ? "The link's network is not in this studio; the image is of another one." : null);
   if (problem) await app.guard(() => Promise.reject(new Error(problem)), "networks");
 }
 
-/** A file's name for a recipe. */
-function nameFor(recipe) {
-  return recipe.a.seed === undefined ? "image" : `seed${String(recipe.a.seed).padStart(4, "0")}`;
+/** A file's name for a recipe; that of a seed is for its image as it is. */
+function nameFor({ a, mix, plane, directions }) {
+  if (a.seed === undefined) return "image";
+  return `seed${String(a.seed).padStart(4, "0")}` + (mix?.length || plane?.some(Boolean) || directions?.length ? "-edited" : "");
 }

@@ -24,7 +24,7 @@ export function render(app, panel) {
   function list() {
     const found = names.filter(({ name }) => name.toLowerCase().includes(filter.value.trim().toLowerCase()));
     const shown = found.slice(0, SHOWN);
-    hint.textContent = found.length ? `In deviations; ${shown.length} of ${found.length}.` : "There are none of this name.";
+    hint.textContent = found.length ? `In deviations; ${shown.length} of ${found.length}` + (found.length > SHOWN ? ", the others by their names." : ".") : "There are none of this name.";
     sliders.replaceChildren(...shown.map(slider));
   }
   function slider({ name, remark }) {

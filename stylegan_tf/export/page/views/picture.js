@@ -23,8 +23,8 @@ function begun(app) {
   const target = make("img", { alt: "Your picture", hidden: true, error: () => { target.hidden = true; } }), found = make("img", { alt: "What the network makes of it", hidden: true });
   const progress = make("progress", { max: 1, value: 0, hidden: true });
   const told = make("p", { class: "hint", role: "status" });
-  const stop = make("button", { text: "Stop here", hidden: true, click: () => app.guard(() => app.backend.stop(running)) });
-  let running = null;
+  const stop = make("button", { text: "Stop here", hidden: true, click: () => app.guard(() => app.backend.stop(job.id)) });
+  let job = null; // the projection that the panel shows; a new picture takes the place of one that is still going on
 
   function over(event) {
     event.preventDefault();
@@ -42,15 +42,18 @@ function begun(app) {
       target.hidden = false;
       found.hidden = true;
       told.textContent = "Looking at it ...";
-      const network = app.state.network;
+      const network = app.state.network, before = job, mine = { id: null };
+      job = mine;
       try {
-        running = await app.backend.project(network, file, Math.round(numberIn(steps, 1, 2000, 200)), (news) => hear(news, network));
+        mine.id = await app.backend.project(network, file, Math.round(numberIn(steps, 1, 2000, 200)), (news) => job === mine && hear(news, network));
       } catch (error) {
+        job = before;
         told.textContent = "";
         target.hidden = true;
         throw error;
       }
       progress.hidden = stop.hidden = false;
+      if (before?.id) app.backend.stop(before.id).catch(() => {}); // which may have ended by itself
     }, "picture");
   }
   function hear(news, network) {
@@ -72,12 +75,13 @@ function begun(app) {
       told.textContent = `Step ${news.step} of ${news.of}, ${news.by} distance ${news.distance.toPrecision(3)}`;
     }
     if (!news.done) return;
+    const here = app.state.network === network, { id } = job;
     finish();
-    const here = app.state.network === network;
     told.textContent = here ? "It is the source A now: mix it, blend it, edit it." : "It was found, in the network that was open then.";
-    if (here) app.set({ a: { picture: running }, mix: null, plane: null, directions: null });
+    if (here) app.set({ a: { picture: id }, mix: null, plane: null, directions: null });
   }
   function finish() {
+    job = null;
     progress.hidden = stop.hidden = true;
   }
   return [make("div", { class: "row" }, stepsLabel), drop, make("div", { class: "pair" }, target, found), progress, make("div", { class: "row" }, stop), told];

@@ -17,6 +17,7 @@ export function render(app, panel) {
 
   function begin() {
     first = next = Math.round(numberIn(from, 0, LAST, 0));
+    from.value = first;
     round += 1; // what is still being drawn is replaced
     loading = false;
     seedOf.clear();
