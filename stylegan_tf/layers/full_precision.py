@@ -26,8 +26,8 @@ class PixelPrecision(FullPrecision):
     """The same for what is done to every pixel between two convolutions: in bfloat16 under "mixed_bfloat16".
 
     There, each pass over the maps takes as long as a convolution where the processor has fast units for products, and
-    so did the casts to float32 and back. Numbers have float32's range, the backends add up in float32, and what is
-    rounded is what the next convolution would round anyway. In float16, whose numbers end at 65,504, it stays float32.
+    so did the casts to float32 and back. Numbers have float32's range, and TensorFlow adds them up in float32; each
+    operation rounds as a convolution does. In float16, whose numbers end at 65,504, it stays float32.
     """
 
     @property
