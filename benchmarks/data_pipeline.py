@@ -18,8 +18,11 @@ import threading
 import time
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import dnnlib.quiet_tensorflow  # noqa: F401
+
+# isort: split
 
 import click
 import numpy as np

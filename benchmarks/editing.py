@@ -13,12 +13,16 @@ directions, and how often another factor changes.
 import pathlib
 import sys
 
+# Python puts this file's folder on the path, not the project's.
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+import dnnlib.quiet_tensorflow  # noqa: F401
+
+# isort: split
+
 import click
 import numpy as np
 import tensorflow as tf
-
-# Python puts this file's folder on the path, not the project's.
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from datasets.opening import open_dataset
 from dnnlib.cli import Command, Finite, UserPath, Whole, one_line_errors

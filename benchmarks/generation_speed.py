@@ -7,7 +7,6 @@ python benchmarks/generation_speed.py --config=f --config=sg2-f --minibatch=1 --
 
 import itertools
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,8 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import dnnlib.quiet_tensorflow  # noqa: F401
+
+# isort: split
 
 import click
 import tensorflow as tf

@@ -9,7 +9,6 @@ latents and logits are synthetic.
 
 import contextlib
 import math
-import os
 import re
 import subprocess
 import sys
@@ -18,8 +17,11 @@ import time
 import warnings
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import dnnlib.quiet_tensorflow  # noqa: F401
+
+# isort: split
 
 import click
 import numpy as np

@@ -11,12 +11,16 @@ projection: 50% would mean that projection cannot tell them apart. A run has see
 import pathlib
 import sys
 
+# Python puts this file's folder on the path, not the project's.
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+import dnnlib.quiet_tensorflow  # noqa: F401
+
+# isort: split
+
 import click
 import numpy as np
 import tensorflow as tf
-
-# Python puts this file's folder on the path, not the project's.
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from datasets.opening import open_dataset
 from dnnlib.cli import Command, UserPath, Whole, one_line_errors

@@ -6,12 +6,15 @@ python benchmarks/step_pieces.py --config=f --config=sg2-e --resolution=64
 
 import collections
 import dataclasses
-import os
 import sys
 import time
+from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import dnnlib.quiet_tensorflow  # noqa: F401
+
+# isort: split
 
 import click
 import tensorflow as tf

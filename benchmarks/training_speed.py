@@ -10,15 +10,17 @@ import dataclasses
 import itertools
 import json
 import math
-import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 import time
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+import dnnlib.quiet_tensorflow  # noqa: F401
+
+# isort: split
 
 import click
 import numpy as np

@@ -15,6 +15,8 @@ hypothesis.settings.load_profile("stylegan_tf")
 
 # What XLA compiles in tests runs a few times: to optimize its machine code takes longer. Before XLA is first used.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# As in dnnlib/quiet_tensorflow.py: tests compute as users do.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def pytest_addoption(parser):

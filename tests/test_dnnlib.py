@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import runpy
 import signal
 import subprocess
 import sys
@@ -256,3 +257,13 @@ def test_find_run_dir_without_runs(tmp_path, run):
     with pytest.raises(FileNotFoundError, match="holds 0 numbered runs"):
         find_run_dir(tmp_path / "results", run)
     assert contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize(("given", "taken"), [(None, "1"), ("0", "0")])
+def test_tensorflow_computes_with_onednn_unless_told(monkeypatch, given, taken):
+    variable = "TF_ENABLE_ONEDNN_OPTS"
+    monkeypatch.setenv(variable, given or "")
+    if given is None:
+        monkeypatch.delenv(variable)
+    runpy.run_module("dnnlib.quiet_tensorflow")
+    assert os.environ[variable] == taken

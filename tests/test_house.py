@@ -82,16 +82,19 @@ def test_nothing_is_imported_inside_functions():
                 assert lazy or not (inside and module.split(".")[0] in ours), f"{path}:{line} imports {module} late"
 
 
-def test_tensorflow_is_quiet_where_it_is_silenced():
-    """What silences its start-up messages comes before whatever imports it."""
+def test_programs_import_tensorflow_as_one():
+    """What silences it, and chooses its operations, comes before whatever imports it in every program that does."""
     found = 0
     for path in [*ROOT.glob("*.py"), *files_of("stylegan_tf/commands"), *files_of("benchmarks"), *files_of("serving")]:
         names = [name for name, _, _ in imports_of(path)]
+        first = [name for name in names if name.split(".")[0] in ("tensorflow", "keras")]
         if "dnnlib.quiet_tensorflow" in names:
             before = names[: names.index("dnnlib.quiet_tensorflow")]
-            assert not {"tensorflow", "keras"} & {name.split(".")[0] for name in before}, path
+            assert not set(before) & set(first), path
             found += 1
-    assert found > 10
+        else:
+            assert not first or "__main__" not in path.read_text(), path
+    assert found > 20
 
 
 def test_networks_and_layers_are_plain_keras():
