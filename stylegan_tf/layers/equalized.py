@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from stylegan_tf.layers.convolution import convolve
 from stylegan_tf.layers.full_precision import FullPrecision, PixelPrecision
 from stylegan_tf.layers.resample import smear
 
@@ -147,7 +148,7 @@ class EqualizedConv2D(EqualizedLayer):
             x = ops.conv(x, kernel, strides=2, padding="same", data_format="channels_last")
         else:
             kernel = self.cast_kernel(self.kernel * self.coefficient)
-            x = ops.conv(x, kernel, padding="same", data_format="channels_last")
+            x = convolve(x, kernel)
         return self.add_bias(x)
 
     def cast_kernel(self, kernel):

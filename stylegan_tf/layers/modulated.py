@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from stylegan_tf.layers.activations import clamped
+from stylegan_tf.layers.convolution import convolve
 from stylegan_tf.layers.equalized import EqualizedDense, EqualizedLayer
 from stylegan_tf.layers.full_precision import PixelPrecision
 from stylegan_tf.layers.resample import enlarge_filtered, fir_kernel, shrink_filtered, upfirdn
@@ -26,7 +27,7 @@ def filtered_conv(x, kernel, resample=None, taps=()):
     """
     margin, size = kernel.shape[0] // 2, len(taps)
     if resample is None:
-        return ops.conv(x, kernel, padding="same", data_format="channels_last")
+        return convolve(x, kernel)
     if margin == 0 and resample == "up":
         return enlarge_filtered(filtered_conv(x, kernel), taps)
     if margin == 0:

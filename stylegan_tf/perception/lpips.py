@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from dnnlib.torch_files import load_tensors
+from stylegan_tf.layers.convolution import convolve
 
 # VGG16's convolutions in torchvision's numbering, by the resolution that they work at. LPIPS compares the features
 # after the last ReLU of each: relu1_2, relu2_2, relu3_3, relu4_3, relu5_3.
@@ -92,7 +93,7 @@ class LPIPS(keras.layers.Layer):
             if features:
                 x = ops.max_pool(x, 2, 2, data_format="channels_last")
             for kernel, bias in block:
-                x = ops.relu(ops.conv(x, kernel, padding="same", data_format="channels_last") + bias)
+                x = ops.relu(convolve(x, kernel) + bias)
             features.append(x)
         return features
 
