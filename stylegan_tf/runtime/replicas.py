@@ -27,8 +27,8 @@ def distributed(strategy, function):
 
     Args:
         strategy: A tf.distribute strategy.
-        function: Function of tensors with the first axis N, that returns a tensor with the same. It is traced once,
-            for any N.
+        function: Function of tensors with the first axis N, that returns a tensor with the same. It is traced once, for
+            any N; if it is first called with one sample, also for one, which has convolutions of its own.
 
     Returns:
         Function of arrays, whose first axis is divisible by the number of devices, that returns an array.
@@ -43,14 +43,15 @@ def distributed(strategy, function):
 
         return strategy.run(part)
 
-    traced = None
+    traced = {}  # {number of samples, None for any: function}
 
     def run(*arrays):
-        nonlocal traced
-        if traced is None:
+        count = 1 if len(arrays[0]) == 1 and (1 in traced or not traced) else None
+        if count not in traced:
             # Calls of `step` itself would count as retracing, of which TensorFlow warns after a few tables.
-            traced = step.get_concrete_function(*(tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in arrays))
-        results = strategy.experimental_local_results(traced(*map(tf.constant, arrays)))
+            specifications = (tf.TensorSpec([count, *x.shape[1:]], x.dtype) for x in arrays)
+            traced[count] = step.get_concrete_function(*specifications)
+        results = strategy.experimental_local_results(traced[count](*map(tf.constant, arrays)))
         return np.concatenate([result.numpy() for result in results])
 
     return run

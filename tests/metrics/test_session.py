@@ -44,6 +44,17 @@ def test_each_device_gets_its_part():
     np.testing.assert_array_equal(run(x, y), x[:, None] + y)
 
 
+def test_a_function_is_traced_once_for_any_number_and_once_for_one_if_that_comes_first():
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
+    for counts, expected in (([4, 1, 3], [None]), ([1, 4, 1, 2], [1, None])):
+        sizes = []
+        run = distributed(strategy, lambda x, sizes=sizes: sizes.append(x.shape[0]) or 2 * x)
+        for count in counts:
+            x = np.arange(count, dtype=np.float32)
+            np.testing.assert_array_equal(run(x), 2 * x)
+        assert sizes == expected
+
+
 def test_gpus_of_a_generator(generator):
     """0 on the CPU, also without a strategy that tells its devices: of several hosts, only the first measures."""
     with tf.distribute.MirroredStrategy(["/cpu:0"]).scope():
