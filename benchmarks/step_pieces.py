@@ -29,7 +29,7 @@ from stylegan_tf.training.steps import TrainingStep
 TINY = {"fmap_base": 64, "fmap_max": 4}
 # What costs a device nothing: the graph's own bookkeeping, and numbers that are there before the step.
 FREE = {"Const", "Placeholder", "Identity", "IdentityN", "NoOp", "ReadVariableOp", "Shape", "StridedSlice", "Reshape"}
-HEADER = f"{'config':6s}  resolution  {'piece':24s}  operations  compiled  the most of them"
+HEADER = f"{'config':6s}  resolution  {'piece':16s}  compiled  operations  the most of them"
 
 
 @click.command(context_settings={"show_default": True})
@@ -39,8 +39,8 @@ HEADER = f"{'config':6s}  resolution  {'piece':24s}  operations  compiled  the m
 def main(config, resolution, minibatch):
     """Count, for a step on one device that is compiled with XLA, the functions that it calls, and what is in them.
 
-    "compiled" are functions that XLA makes one program of; "operations" are those of the others, each of which a GPU is
-    sent alone. Networks are narrow, as their width changes neither. The last line is what Python takes to send a step
+    "compiled" is how many programs XLA makes of a function; "operations" are what is left, each of which a GPU is sent
+    alone. Networks are narrow, as their width changes neither. The last line is what Python takes to send a step
     on its way, on tiny networks that are not compiled.
     """
     print(describe_processor())
@@ -48,7 +48,7 @@ def main(config, resolution, minibatch):
     for name in config:
         step, inputs = make_step(name, resolution, minibatch, xla=True)
         for piece, function in pieces_of(step, *inputs).items():
-            print(f"{name:6s}  {resolution:10d}  {piece:24s}  {describe(function)}", flush=True)
+            print(f"{name:6s}  {resolution:10d}  {piece:16s}  {describe(function)}", flush=True)
     for name in config:
         step, inputs = make_step(name, 4, minibatch, xla=False)
         print(f"{name}: {1000 * time_python(step, inputs):.2f} ms of Python a step with all its parts", flush=True)
@@ -79,31 +79,41 @@ def pieces_of(step, images, labels, images_seen, fade, G_lrate, D_lrate, beta):
     """{name: concrete function} of all that a step calls."""
     rates, pieces = {"G": G_lrate, "D": D_lrate}, {}
     for part in updates_of(step.parts):
-        drawing = step.drawing[part.name].get_concrete_function(images, labels, images_seen, fade)
-        inputs = drawing(images, labels, images_seen, fade)[part.name]
-        pieces[f"{part.name}, draws"] = drawing
-        pieces[part.name] = step.training[part.name].get_concrete_function(inputs, fade, rates[part.network])
+        taking = step.taking[part.name]
+        pieces[part.name] = taking.get_concrete_function(images, labels, images_seen, fade, rates[part.network])
     return pieces | {"average": step.averaging.get_concrete_function(beta)}
 
 
 def describe(function):
     """The last three columns."""
-    if function.function_def.attr["_XlaMustCompile"].b:
-        return f"{'':10s}  {'yes':>8s}"
-    kinds = collections.Counter(operations(function.graph))
+    if is_compiled(function.function_def):
+        return f"{1:8d}  {0:10d}"
+    kinds, library = collections.Counter(), function.graph.as_graph_def().library.function
+    compiled = {found.signature.name for found in library if is_compiled(found)}
+    calls = 0
+    for operation in operations(function.graph):
+        if operation.type.endswith("PartitionedCall") and operation.get_attr("f").name in compiled:
+            calls += 1
+        else:
+            kinds[operation.type] += 1
     most = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(3))
-    return f"{kinds.total():10d}  {'no':>8s}  {most}"
+    return f"{calls:8d}  {kinds.total():10d}  {most}"
+
+
+def is_compiled(definition):
+    """Whether XLA makes one program of a function, of its FunctionDef."""
+    return definition.attr["_XlaMustCompile"].b
 
 
 def operations(graph):
-    """Kinds of the operations that a device is sent, of what leads to a result or a side effect."""
+    """The operations that a device is sent, of what leads to a result or a side effect."""
     live, pending = set(), [*(tensor.op for tensor in graph.outputs), *graph.control_outputs]
     while pending:
         op = pending.pop()
         if op not in live:
             live.add(op)
             pending += [*(tensor.op for tensor in op.inputs), *op.control_inputs]
-    return [op.type for op in live if op.type not in FREE]
+    return [op for op in live if op.type not in FREE]
 
 
 def time_python(step, inputs, seconds=2.0):

@@ -259,4 +259,4 @@ def test_average_stands_after_g_in_the_other_order(four_steps):
 
 def test_one_trace_of_each_part_whatever_is_due_together(four_steps):
     names = ["G", "G_path_length", "D", "D_r1"]
-    assert four_steps.stepped.step.traces == [*((name,) for name in names), *names]
+    assert four_steps.stepped.step.traces == [trace for name in names for trace in ((name,), name)]

@@ -14,7 +14,7 @@ from stylegan_tf.training.parts import AVERAGE, due_parts, parts_of, updates_of,
 class TrainingStep:
     """The step at one resolution, while its newest block fades in or after.
 
-    What draws a part's inputs, what trains by it, and the average are traced once each, whatever is due together.
+    Each part, with all that is drawn for it, and the average are traced once, whatever is due together.
 
     Args:
         models: Models.
@@ -36,16 +36,17 @@ class TrainingStep:
         self.level = Level(models, config, resolution, fading, all_labels)
         self.parts = parts_of(config)
         self.statistics = statistics_of(self.parts)
+        self.zero = tf.zeros([])
         # XLA compiles the parts whole on one device. Of several, it compiles what each computes alone, as it does not
         # know their sums. What is drawn stays outside: XLA's generator gives other numbers.
         alone = strategy.num_replicas_in_sync == 1
         inner, outer = (config.use_xla and not alone), (config.use_xla and alone)
-        self.gradients_of, self.drawing, self.training = {}, {}, {}
+        self.gradients_of, self.training, self.taking = {}, {}, {}
         for part in updates_of(self.parts):
             gradients = partial(self.gradients, part)
             self.gradients_of[part.name] = traced(gradients, compiled=True) if inner else gradients
-            self.drawing[part.name] = traced(partial(self.draw_everywhere, (part.name,)))
             self.training[part.name] = traced(partial(self.train_by, part), compiled=outer)
+            self.taking[part.name] = traced(partial(self.take, part))
         self.averaging = traced(self.update_average, compiled=outer)
         self.adapting = models.ada and traced(models.ada.update)
 
@@ -64,14 +65,18 @@ class TrainingStep:
         Returns:
             float32 [len(self.statistics)], means over the minibatch; 0 for parts that are not due.
         """
-        inputs = {}
-        for name in due_parts(self.parts, 0) if due is None else due:
-            inputs |= self.drawing[name](images, labels, images_seen, fade)
-        return self.update(inputs, fade, G_lrate, D_lrate, beta)
+        due = due_parts(self.parts, 0) if due is None else due
+        one_of_each = self.strategy.experimental_local_results(images)[0]
 
-    def draw_everywhere(self, due, images, labels, images_seen, fade):
-        """`draw` on every replica."""
-        return self.strategy.run(self.draw, (images, labels, images_seen, fade, due))
+        def take(part, learning_rate):
+            return self.taking[part.name](images, labels, images_seen, fade, learning_rate)
+
+        return self.in_order(take, due, one_of_each, G_lrate, D_lrate, beta)
+
+    def take(self, part, images, labels, images_seen, fade, learning_rate):
+        """One update by one part, with all that is random in it; returns {statistic: mean over the minibatch}."""
+        inputs = self.strategy.run(self.draw, (images, labels, images_seen, fade, (part.name,)))
+        return self.train(part, inputs[part.name], fade, learning_rate)
 
     def draw(self, images, labels, images_seen, fade, due=None):
         """On one replica: {name of a part that is due: inputs of its loss}, with all that is random in them."""
@@ -90,17 +95,33 @@ class TrainingStep:
             inputs: {name of a part: inputs of its loss} a replica.
             fade, G_lrate, D_lrate, beta: See `__call__`.
         """
+        one_of_each = self.strategy.experimental_local_results(next(iter(inputs.values()))[0])[0]
+
+        def train(part, learning_rate):
+            return self.train(part, inputs[part.name], fade, learning_rate)
+
+        return self.in_order(train, tuple(inputs), one_of_each, G_lrate, D_lrate, beta)
+
+    def in_order(self, update, due, one_of_each, G_lrate, D_lrate, beta):
+        """The parts that are due, and the moving average; returns what `__call__` does.
+
+        Args:
+            update: Function of a part and its learning rate.
+            due: Names of parts.
+            one_of_each: A tensor with an entry for each image of a replica.
+            G_lrate, D_lrate, beta: See `__call__`.
+        """
         rates, values = {"G": G_lrate, "D": D_lrate}, {}
         for part in self.parts:
             if part is AVERAGE:
                 self.averaging(beta)
-            elif part.name in inputs:
-                values |= self.train(part, inputs[part.name], fade, rates[part.network])
+            elif part.name in due:
+                values |= update(part, rates[part.network])
         if self.models.ada:
             signs = [values[name] for name in ("signs/real", "signs/R1") if name in values]
-            replica = self.strategy.experimental_local_results(inputs["D"].reals)[0]
-            self.adapting(signs, replica.shape[0] * self.strategy.num_replicas_in_sync)
-        return tf.stack([values.get(name, tf.zeros([])) for name in self.statistics])
+            self.adapting(signs, one_of_each.shape[0] * self.strategy.num_replicas_in_sync)
+        # tf.stack would ask for shapes, and so wait until all has been computed.
+        return tf.raw_ops.Pack(values=[values.get(name, self.zero) for name in self.statistics])
 
     def train(self, part, inputs, fade, learning_rate):
         """One update by one part; returns {statistic: mean over the minibatch}."""
