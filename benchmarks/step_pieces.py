@@ -6,6 +6,7 @@ python benchmarks/step_pieces.py --config=f --config=sg2-e --resolution=64
 
 import collections
 import dataclasses
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ import dnnlib.quiet_tensorflow  # noqa: F401
 
 import click
 import tensorflow as tf
+from tensorflow.python.framework import kernels
 
 from stylegan_tf.recipes.presets import CONFIGS, make_config, merge
 from stylegan_tf.recipes.settings import ScheduleConfig
@@ -26,10 +28,12 @@ from stylegan_tf.training.models import Models
 from stylegan_tf.training.parts import updates_of
 from stylegan_tf.training.steps import TrainingStep
 
+# What stands for a GPU, beside the processor that sends it what it does.
+HOST, DEVICE = "CPU:0", "CPU:1"
 TINY = {"fmap_base": 64, "fmap_max": 4}
 # What costs a device nothing: the graph's own bookkeeping, and numbers that are there before the step.
 FREE = {"Const", "Placeholder", "Identity", "IdentityN", "NoOp", "ReadVariableOp", "Shape", "StridedSlice", "Reshape"}
-HEADER = f"{'config':6s}  resolution  {'piece':16s}  compiled  operations  the most of them"
+HEADER = f"{'config':6s}  resolution  {'piece':16s}  compiled  operations  waits  the most of them"
 
 
 @click.command(context_settings={"show_default": True})
@@ -39,24 +43,27 @@ HEADER = f"{'config':6s}  resolution  {'piece':16s}  compiled  operations  the m
 def main(config, resolution, minibatch):
     """Count, for a step on one device that is compiled with XLA, the functions that it calls, and what is in them.
 
-    "compiled" is how many programs XLA makes of a function; "operations" are what is left, each of which a GPU is sent
-    alone. Networks are narrow, as their width changes neither. The last line is what Python takes to send a step
-    on its way, on tiny networks that are not compiled.
+    "compiled" is how many programs XLA makes of a function. "operations" are what else a GPU is sent, one by one, and
+    "waits" what of it the processor reads, by TensorFlow's list of kernels for GPUs: for each, it waits until the GPU
+    has done all that it was sent before. Networks are narrow, as their width changes neither. The last line is what
+    Python takes to send a step on its way, on tiny networks that are not compiled.
     """
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     print(describe_processor())
     print(HEADER)
     for name in config:
-        step, inputs = make_step(name, resolution, minibatch, xla=True)
+        step, inputs = make_step(name, resolution, minibatch, DEVICE, xla=True)
         for piece, function in pieces_of(step, *inputs).items():
             print(f"{name:6s}  {resolution:10d}  {piece:16s}  {describe(function)}", flush=True)
     for name in config:
-        step, inputs = make_step(name, 4, minibatch, xla=False)
+        step, inputs = make_step(name, 4, minibatch, HOST, xla=False)
         print(f"{name}: {1000 * time_python(step, inputs):.2f} ms of Python a step with all its parts", flush=True)
 
 
-def make_step(name, resolution, minibatch, xla):
+def make_step(name, resolution, minibatch, device, xla):
     """A TrainingStep of narrow networks, and what it is called with."""
-    strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
+    strategy = tf.distribute.MirroredStrategy([device])
     preset = make_config(name)
     config = dataclasses.replace(
         preset,
@@ -85,19 +92,16 @@ def pieces_of(step, images, labels, images_seen, fade, G_lrate, D_lrate, beta):
 
 
 def describe(function):
-    """The last three columns."""
+    """The last four columns."""
     if is_compiled(function.function_def):
-        return f"{1:8d}  {0:10d}"
-    kinds, library = collections.Counter(), function.graph.as_graph_def().library.function
-    compiled = {found.signature.name for found in library if is_compiled(found)}
-    calls = 0
-    for operation in operations(function.graph):
-        if operation.type.endswith("PartitionedCall") and operation.get_attr("f").name in compiled:
-            calls += 1
-        else:
-            kinds[operation.type] += 1
-    most = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(3))
-    return f"{calls:8d}  {kinds.total():10d}  {most}"
+        return f"{1:8d}  {0:10d}  {0:5d}"
+    compiled = {found.signature.name for found in function.graph.as_graph_def().library.function if is_compiled(found)}
+    live = operations(function.graph)
+    calls = [op for op in live if op.type.endswith("PartitionedCall") and op.get_attr("f").name in compiled]
+    sent = [op for op in live if op not in calls and not on_host(op)]
+    waits = {tensor.ref() for op in live for tensor in wanted_by_host(op) if not on_host(tensor.op)}
+    most = ", ".join(f"{count} {kind}" for kind, count in collections.Counter(op.type for op in sent).most_common(3))
+    return f"{len(calls):8d}  {len(sent):10d}  {len(waits):5d}  {most}"
 
 
 def is_compiled(definition):
@@ -106,7 +110,7 @@ def is_compiled(definition):
 
 
 def operations(graph):
-    """The operations that a device is sent, of what leads to a result or a side effect."""
+    """What is computed of a graph: what leads to a result or a side effect, but for what costs nothing."""
     live, pending = set(), [*(tensor.op for tensor in graph.outputs), *graph.control_outputs]
     while pending:
         op = pending.pop()
@@ -114,6 +118,35 @@ def operations(graph):
             live.add(op)
             pending += [*(tensor.op for tensor in op.inputs), *op.control_inputs]
     return [op for op in live if op.type not in FREE]
+
+
+def on_host(op):
+    """Whether an operation is computed by the processor beside a GPU, or leaves its results in its memory."""
+    names = host_arguments(op)
+    return HOST in op.device or op.type in FREE or all(result.name in names for result in op.op_def.output_arg)
+
+
+def wanted_by_host(op):
+    """Those inputs of an operation that the processor reads."""
+    names, inputs = host_arguments(op), iter(op.inputs)
+    for argument in op.op_def.input_arg:
+        count = op.get_attr(argument.number_attr) if argument.number_attr else 1
+        if argument.type_list_attr:
+            count = len(op.get_attr(argument.type_list_attr))
+        for tensor in itertools.islice(inputs, count):
+            while tensor.op.type in FREE and tensor.op.inputs:
+                tensor = tensor.op.inputs[0]
+            if HOST in op.device or argument.name in names:
+                yield tensor
+
+
+def host_arguments(op):
+    """Names of an operation's inputs and outputs that are in the processor's memory though a GPU computes it."""
+    for kernel in kernels.get_registered_kernels_for_op(op.type).kernel:
+        fits = all(op.get_attr(limit.name) in limit.allowed_values.list.type for limit in kernel.constraint)
+        if kernel.device_type == "GPU" and fits:
+            return set(kernel.host_memory_arg)
+    return set()
 
 
 def time_python(step, inputs, seconds=2.0):

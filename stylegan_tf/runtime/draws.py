@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+# Makes the seeds: TensorFlow's generators for GPUs read their keys there, and would wait for what a GPU has to make.
+HOST = "CPU:0"
+
 
 class Purpose(enum.IntEnum):
     """What a draw is for. The numbers are part of a run's identity: new ones go to the end."""
@@ -49,7 +52,8 @@ def seed_of(run_seed, *values):
         run_seed: Seed of the run.
         *values: Images seen, replica, `Purpose`, ...: integers, Python's or scalar tensors.
     """
-    seed = tf.constant([run_seed & 0x7FFFFFFF, 0])
+    with tf.device(HOST):
+        seed = tf.constant([run_seed & 0x7FFFFFFF, 0])
     for value in values:
         seed = fold(seed, value)
     return seed
@@ -57,14 +61,16 @@ def seed_of(run_seed, *values):
 
 def fold(seed, value):
     """A new seed, int64 [2], from a seed and an integer."""
-    value = tf.cast(value, tf.int64)
-    return tf.stack([_draw(tf.raw_ops.StatelessRandomUniformFullIntV2, [], seed, dtype=tf.int64), value])
+    with tf.device(HOST):
+        value = tf.cast(value, tf.int64)
+        return tf.stack([_draw(tf.raw_ops.StatelessRandomUniformFullIntV2, [], seed, dtype=tf.int64), value])
 
 
 def folds(seed, count):
     """A list of `fold(seed, 0)`, ..., `fold(seed, count - 1)`, in few operations, however many."""
-    first = tf.fill([count], fold(seed, 0)[0])
-    return tf.unstack(tf.stack([first, tf.range(count, dtype=tf.int64)], axis=1), count)
+    with tf.device(HOST):
+        first = tf.fill([count], fold(seed, 0)[0])
+        return tf.unstack(tf.stack([first, tf.range(count, dtype=tf.int64)], axis=1), count)
 
 
 def normal(shape, seed):
@@ -88,7 +94,8 @@ def _draw(generator, shape, seed, **options):
     They prepare the seed in some twenty operations where one does it: in a step of many small networks, and in metrics,
     which draw each sample by itself, that is most of all operations.
     """
-    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
+    with tf.device(HOST):
+        key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
     shape = tf.convert_to_tensor(shape, tf.int32)
     return generator(shape=shape, key=key, counter=counter, alg=tf.random.Algorithm.PHILOX.value, **options)
 

@@ -13,6 +13,7 @@ from dnnlib.run_dir import RunLock
 from stylegan_tf.recipes.settings import to_dict
 from stylegan_tf.runtime.agreement import agree, check_alike, watch
 from stylegan_tf.runtime.devices import make_strategy, use_threads
+from stylegan_tf.runtime.draws import HOST
 from stylegan_tf.runtime.hosts import find_hosts
 from stylegan_tf.runtime.precision import use_precision
 from stylegan_tf.runtime.processor import remark_on_precision
@@ -180,7 +181,8 @@ class Trainer:
         images, labels = self.reals.next(phase, progress)
         fade, G_lrate, D_lrate = (tf.constant(v, tf.float32) for v in (phase.fade, phase.G_lrate, phase.D_lrate))
         beta = tf.constant(half_life_beta(phase.minibatch, config.average_half_life_kimg), tf.float32)
-        images_seen = tf.constant(progress.images_seen, tf.int64)
+        with tf.device(HOST):
+            images_seen = tf.constant(progress.images_seen, tf.int64)
         due = due_parts(self.parts, progress.steps)
         self.profile.step(output.run_dir)
         self.totals.assign_add(self.step(images, labels, images_seen, fade, G_lrate, D_lrate, beta, due))
