@@ -4,7 +4,7 @@
 
 PyTorch has the weights of our network, scaled beforehand, and computes as one would write it there: maps before pixels,
 one operation after the other, without gradients. The last column is the largest difference of two images in [-1, 1].
-PyTorch is none of the project's requirements: pip install torch.
+PyTorch is none of the project's requirements.
 """
 
 import itertools
@@ -21,12 +21,11 @@ import dnnlib.quiet_tensorflow  # noqa: F401
 import click
 import numpy as np
 import tensorflow as tf
-import torch
 from keras import ops
-from torch.nn import functional
 
 from benchmarks.convolutions import best_rate, best_time
 from dnnlib.cli import Command, one_line_errors
+from dnnlib.optional import import_optional
 from stylegan_tf.layers.resample import smear
 from stylegan_tf.networks import Generator
 from stylegan_tf.recipes.presets import make_config, merge
@@ -44,13 +43,14 @@ ROUNDS = 3  # in turns
 @one_line_errors
 def main(resolution, minibatch, fmap_base, seconds):
     """Measure StyleGAN's generator, from z to float32 images with fixed noise, and the same in PyTorch."""
+    torch = import_optional("torch", "This comparison", extra=None)
     print(f"{describe_processor()}; seconds an image")
     print(HEADER)
     for side in resolution:
         widths = {"fmap_base": fmap_base} if fmap_base else {}
         generator = Generator(resolution=side, **merge(make_config("f").generator, widths))
         randomize(generator)
-        ours, theirs = tf.function(generator), Plain(generator)
+        ours, theirs = tf.function(generator), Plain(torch, generator)
         for images in minibatch:
             z = np.random.default_rng(0).standard_normal((images, generator.latent_size), np.float32)
             print(line(side, z, ours, theirs, seconds), flush=True)
@@ -81,10 +81,12 @@ class Plain:
     """StyleGAN's generator in PyTorch: a function of z that returns images, [N, R, R, C], both NumPy's.
 
     Args:
+        torch: PyTorch.
         generator: A `Generator` whose layers are the paper's: styles, noise, leaky ReLU, instance normalisation.
     """
 
-    def __init__(self, generator):
+    def __init__(self, torch, generator):
+        self.torch, self.functional = torch, torch.nn.functional
         self.dense = [self.prepared(dense) for dense in generator.mapping.dense]
         w_average = self.tensor(generator.w_average)
         self.truncate = lambda w: w_average + generator.usual_psi * (w - w_average)
@@ -105,7 +107,7 @@ class Plain:
         self.to_rgb = self.convolution(synthesis.to_rgb[-1])
 
     def tensor(self, x):
-        return torch.from_numpy(np.array(ops.convert_to_numpy(x)))
+        return self.torch.from_numpy(np.array(ops.convert_to_numpy(x)))
 
     def prepared(self, dense):
         """(weight, bias) of a dense layer, as PyTorch wants them."""
@@ -116,31 +118,32 @@ class Plain:
         if layer.resample == "up":
             kernel = smear(ops.transpose(layer.kernel, (0, 1, 3, 2)), layer.coefficient, rotate=not layer.fused)
             weight = self.tensor(ops.transpose(kernel, (3, 2, 0, 1)))
-            return lambda x: functional.conv_transpose2d(x, weight, stride=2, padding=1)
+            return lambda x: self.functional.conv_transpose2d(x, weight, stride=2, padding=1)
         weight = self.tensor(ops.transpose(layer.kernel * layer.coefficient, (3, 2, 0, 1)))
         bias = self.tensor(layer.bias * layer.lrmul) if layer.use_bias else None
-        return lambda x: functional.conv2d(x, weight, bias, padding="same")
+        return lambda x: self.functional.conv2d(x, weight, bias, padding="same")
 
     def blur(self, layer):
         """A function of maps."""
         taps, maps = np.asarray(layer.blur.blur_filter, np.float32), layer.source.filters
         kernel = np.tile(np.outer(taps, taps) / taps.sum() ** 2, (maps, 1, 1, 1))
         weight = self.tensor(kernel)
-        return lambda x: functional.conv2d(x, weight, padding=1, groups=maps)
+        return lambda x: self.functional.conv2d(x, weight, padding=1, groups=maps)
 
     def __call__(self, z):
-        with torch.inference_mode():
-            w = torch.from_numpy(z)
-            w = w * torch.rsqrt(w.square().mean(1, keepdim=True) + 1e-8)
+        with self.torch.inference_mode():
+            w = self.torch.from_numpy(z)
+            w = w * self.torch.rsqrt(w.square().mean(1, keepdim=True) + 1e-8)
             for weight, bias in self.dense:
-                w = functional.leaky_relu(functional.linear(w, weight, bias), 0.2)
+                w = self.functional.leaky_relu(self.functional.linear(w, weight, bias), 0.2)
             truncated = self.truncate(w)
             x = self.constant.expand(len(z), -1, -1, -1)
             for convolve, blur, added, style, is_truncated in self.layers:
                 x = convolve(x) if convolve else x
                 x = blur(x) if blur else x
-                x = functional.instance_norm(functional.leaky_relu(x + added, 0.2), eps=1e-8)
-                scale, bias = functional.linear(truncated if is_truncated else w, *style)[:, :, None, None].chunk(2, 1)
+                x = self.functional.instance_norm(self.functional.leaky_relu(x + added, 0.2), eps=1e-8)
+                styles = self.functional.linear(truncated if is_truncated else w, *style)
+                scale, bias = styles[:, :, None, None].chunk(2, 1)
                 x = x * (scale + 1) + bias
             return self.to_rgb(x).permute(0, 2, 3, 1).numpy()
 

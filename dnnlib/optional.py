@@ -9,7 +9,7 @@ def import_optional(module, purpose, extra, packages=None):
     Args:
         module: Name of the module.
         purpose: What needs it, the beginning of a sentence: "Reading LSUN's databases".
-        extra: The extra in pyproject.toml that has the package.
+        extra: The extra in pyproject.toml that has the package; None if none has.
         packages: What to install, as pip takes it; by default the package that is named like the module.
 
     Raises:
@@ -19,7 +19,7 @@ def import_optional(module, purpose, extra, packages=None):
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
+        whose = f", of the extra [{extra}]" if extra else ""
         raise ValueError(
-            f"{purpose} needs the package {package}, of the extra [{extra}]. Install it: pip install "
-            f"{packages or package}."
+            f"{purpose} needs the package {package}{whose}. Install it: pip install {packages or package}."
         ) from error
