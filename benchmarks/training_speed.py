@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
@@ -192,7 +193,8 @@ def count_operations(step, images, labels, images_seen, fade, G_lrate, D_lrate, 
     """Operations of the convolutions in a step, with as much of each part as falls to it on average."""
     total, rates = 0.0, {"G": G_lrate, "D": D_lrate}
     for part in updates_of(step.parts):
-        inputs = step.strategy.run(step.draw, (images, labels, images_seen, fade, (part.name,)))[part.name]
+        draw = tf.function(partial(step.strategy.run, step.draw, (images, labels, images_seen, fade, (part.name,))))
+        inputs = draw()[part.name]
         function = step.training[part.name].get_concrete_function(inputs, fade, rates[part.network])
         total += count_flops(function) / part.interval
     return total
