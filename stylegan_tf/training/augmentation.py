@@ -96,8 +96,9 @@ class DiffAugment:
         """{name: [N]} of the draws for images of a shape, [N, R, R, C]."""
         ranges = diffaugment.draw_ranges(self.policy, *shape[1:3])
         table = tf.unstack(uniform([len(ranges), shape[0]], seed))
+        # Whole numbers are added before they are int32, with which GPUs' kernels do not calculate: the processor would.
         return {
-            name: draw if values is None else values[0] + tf.cast(draw * values[1], tf.int32)
+            name: draw if values is None else tf.cast(values[0] + tf.floor(draw * values[1]), tf.int32)
             for draw, (name, values) in zip(table, ranges.items(), strict=True)
         }
 
