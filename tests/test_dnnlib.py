@@ -1,8 +1,8 @@
 """Helpers of dnnlib: files and folders that are whole or not there, numbered run folders."""
 
+import importlib
 import os
 import pathlib
-import runpy
 import signal
 import subprocess
 import sys
@@ -265,5 +265,5 @@ def test_tensorflow_computes_with_onednn_unless_told(monkeypatch, given, taken):
     monkeypatch.setenv(variable, given or "")
     if given is None:
         monkeypatch.delenv(variable)
-    runpy.run_module("dnnlib.quiet_tensorflow")
+    importlib.reload(importlib.import_module("dnnlib.quiet_tensorflow"))
     assert os.environ[variable] == taken

@@ -206,8 +206,9 @@ def test_noise_components(sampler):
     assert picture.shape == (4, 4, SIDE, SIDE, 3)
     w = LOOK.styles(sampler, [1, 2])
     for column, noise in enumerate(COMPONENTS):
-        images = sampler.synthesis(w, noise)
-        np.testing.assert_array_equal(picture[::2, column], images)
+        images = picture[::2, column]
+        # A pixel that rounding has moved by one: the figure makes another number of images at a time.
+        np.testing.assert_allclose(images.astype(int), sampler.synthesis(w, noise), atol=1)
         np.testing.assert_array_equal(picture[1::2, column], [close_up(image, (4, 0, 5), SIDE) for image in images])
     assert len({image.tobytes() for image in picture[0]}) == 4
     np.testing.assert_array_equal(cells(noise_components(sampler, LOOK, [1, 2])), picture[::2])

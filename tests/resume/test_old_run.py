@@ -59,12 +59,13 @@ def test_it_goes_on(run_dir):
     assert result.exit_code == 0, (result.output, result.exception)
     end, expected = weights(run_dir / "checkpoint-000000.npz"), weights(FOLDER / "run-0.1.0-resumed.npz")
     assert end.keys() == expected.keys()
-    # The same to the last bit on one machine; another rounds otherwise, and Adam's first steps are nearly signs.
+    # The same to the last bit on one machine; another rounds otherwise, and Adam's first steps are nearly signs: on an
+    # AMD EPYC with AVX2, G is 0.03 off. A run that forgets the second moments is off by 0.84, 0.65 and 0.34.
     for network in ("G", "D", "Gs"):
         names = [name for name in expected if name.startswith(f"{network}|")]
         ours, theirs = (
             np.concatenate([(values[name] - start[name]).ravel() for name in names]) for values in (end, expected)
         )
-        assert np.linalg.norm(ours - theirs) <= 0.02 * np.linalg.norm(theirs)
+        assert np.linalg.norm(ours - theirs) <= 0.1 * np.linalg.norm(theirs)
     progress = json.loads(str(np.load(run_dir / "checkpoint-000000.npz")["__progress__"]))
     assert progress["images_seen"] == 512 and progress["steps"] == (512 - 320) / 32

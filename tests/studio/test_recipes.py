@@ -69,8 +69,9 @@ def test_planes_mixing_and_directions(opened):
     (plane,) = made(opened, {"a": a, "b": b, "c": c, "plane": [0.5, -0.25]})
     np.testing.assert_allclose(plane, wa + 0.5 * (wb - wa) - 0.25 * (wc - wa), atol=1e-6)
     (mixed,) = made(opened, {"a": a, "b": b, "mix": [0, 2]})
-    np.testing.assert_array_equal(mixed[[0, 2]], wb[[0, 2]])
-    np.testing.assert_array_equal(mixed[[1, 3]], wa[[1, 3]])
+    # Of another number of latents at a time, products of matrices round otherwise on some processors.
+    np.testing.assert_allclose(mixed[[0, 2]], wb[[0, 2]], atol=1e-6)
+    np.testing.assert_allclose(mixed[[1, 3]], wa[[1, 3]], atol=1e-6)
     step = {"name": "smile", "strength": -2, "layers": [1, 2]}
     (moved,) = made(opened, {"a": a, "directions": [step]})
     np.testing.assert_allclose(moved[1:3], wa[1:3] - 2 * np.arange(16), atol=1e-5)
