@@ -71,6 +71,14 @@ def test_the_rest_is_convolved_whole(machine, shape, side):
     np.testing.assert_array_equal(function(x, kernel), ops.conv(x, kernel, padding="same"))
 
 
+@pytest.mark.parametrize("shape", [(None, 64, 8, 3), (None, None, None, 3), (1, None, None, 3), (1, 64, None, 3)])
+def test_sizes_that_are_not_known(machine, shape):
+    machine("avx2", "1", 4)
+    x, kernel = (keras.random.normal(s, seed=i) for i, s in enumerate([(1, 64, 8, 3), (3, 3, 3, 2)]))
+    function = tf.function(convolve, input_signature=[tf.TensorSpec(shape), tf.TensorSpec(kernel.shape)])
+    np.testing.assert_allclose(function(x, kernel), ops.conv(x, kernel, padding="same"), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("flags", "onednn", "cores", "strips"),
     [

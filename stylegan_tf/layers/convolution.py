@@ -26,13 +26,15 @@ def convolve(x, kernel):
         [N, H, W, B].
     """
     images, height = x.shape[:2]
-    rows, margin = max(height // strips_of_an_image(), ROWS), kernel.shape[0] // 2
-    if images != 1 or margin == 0 or rows >= height or height % rows:
-        return ops.conv(x, kernel, padding="same", data_format="channels_last")
-    x = ops.pad(x, [(0, 0), (margin, margin), (margin, margin), (0, 0)])
-    x = ops.concatenate([x[:, top : top + rows + 2 * margin] for top in range(0, height, rows)])
-    x = ops.conv(x, kernel, padding="valid", data_format="channels_last")
-    return ops.reshape(x, (1, height, *x.shape[2:]))
+    margin = kernel.shape[0] // 2
+    if images == 1 and height and margin:
+        rows = max(height // strips_of_an_image(), ROWS)
+        if rows < height and height % rows == 0:
+            x = ops.pad(x, [(0, 0), (margin, margin), (margin, margin), (0, 0)])
+            x = ops.concatenate([x[:, top : top + rows + 2 * margin] for top in range(0, height, rows)])
+            x = ops.conv(x, kernel, padding="valid", data_format="channels_last")
+            return ops.reshape(x, (1, height, -1, x.shape[-1]))
+    return ops.conv(x, kernel, padding="same", data_format="channels_last")
 
 
 @functools.cache
