@@ -9,7 +9,7 @@ CANDIDATES = ((16, 512), (32, 512), (64, 256))
 
 
 def count_flops(function):
-    """Floating point operations of the convolutions in a concrete function: multiply-adds times two.
+    """Floating point operations of convolutions and products of matrices in a concrete function, two a multiply-add.
 
     Counts what is executed, forward and backward of any order: what leads to a result or a side effect. (The gradient
     of a convolution always brings that of its kernel, which TensorFlow drops where nobody asks for it.) All shapes must
@@ -31,6 +31,8 @@ def _flops(op):
         kernel, small = op.inputs[1].shape, op.inputs[2].shape
     elif op.type == "Conv2DBackpropFilter":
         kernel, small = op.outputs[0].shape, op.inputs[2].shape
+    elif op.type == "MatMul":
+        return 2 * op.inputs[0].shape.num_elements() * op.outputs[0].shape[1]
     else:
         return 0
     # `small` is the side that a stride has shrunk: every pixel of it meets the whole kernel once.

@@ -1,4 +1,7 @@
-"""One image alone is convolved in strips where that is faster, which changes nothing but the time."""
+"""One image alone is convolved in strips, and gradients of kernels are products of matrices, where that is faster.
+
+It changes nothing but the time.
+"""
 
 import keras
 import numpy as np
@@ -6,8 +9,9 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from stylegan_tf.layers import convolution
+from stylegan_tf.layers import convolution, kernel_gradient
 from stylegan_tf.layers.convolution import convolve
+from stylegan_tf.runtime.processor import has_onednn_without_avx512
 
 FLAGS = "model name\t: EPYC\nflags\t\t: fpu {}\n"
 
@@ -21,10 +25,10 @@ def machine(monkeypatch, tmp_path):
         monkeypatch.setattr("stylegan_tf.runtime.processor.CPUINFO", tmp_path / "cpuinfo")
         monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", onednn)
         monkeypatch.setattr("os.cpu_count", lambda: cores)
-        convolution.strips_of_an_image.cache_clear()
+        has_onednn_without_avx512.cache_clear()
 
     yield use
-    convolution.strips_of_an_image.cache_clear()
+    has_onednn_without_avx512.cache_clear()
 
 
 def with_gradients(function, *arguments):
@@ -94,3 +98,97 @@ def test_sizes_that_are_not_known(machine, shape):
 def test_where_strips_are_cut(machine, flags, onednn, cores, strips):
     machine(flags, onednn, cores)
     assert convolution.strips_of_an_image() == strips
+
+
+@pytest.fixture
+def as_products(machine, monkeypatch):
+    """Gradients of all kernels are products of matrices."""
+    machine("avx2", "1", 2)
+    monkeypatch.setattr(kernel_gradient, "WORK", 0)
+
+
+def random(*shapes):
+    return [keras.random.normal(shape, seed=i) for i, shape in enumerate(shapes)]
+
+
+def with_gradients_of_gradients(function, *arguments):
+    """A function's value, its gradients, and the gradients of a function of these."""
+    with tf.GradientTape() as tape:
+        tape.watch(arguments)
+        value, *gradients = with_gradients(function, *arguments)
+        loss = sum(tf.reduce_sum(tf.sin(gradient)) for gradient in gradients)
+    return [value, *gradients, *tape.gradient(loss, arguments)]
+
+
+CONVOLUTIONS = pytest.mark.parametrize(
+    ("shape", "side", "stride", "padding"),
+    [
+        ((2, 8, 6), 3, 1, "same"),
+        ((2, 8, 6), 3, 1, "valid"),
+        ((2, 7, 5), 5, 1, "same"),
+        ((2, 8, 6), 4, 2, "same"),
+        ((2, 8, 12), 6, 2, "same"),
+        ((2, 9, 7), 3, 2, "valid"),
+        ((2, 9, 13), 5, 2, "valid"),
+    ],
+)
+
+
+@CONVOLUTIONS
+def test_products_change_nothing(as_products, shape, side, stride, padding):
+    x, kernel = random((*shape, 3), (side, side, 3, 2))
+    options = dict(strides=stride, padding=padding)
+    ours = with_gradients_of_gradients(lambda x, kernel: kernel_gradient.conv(x, kernel, stride, padding), x, kernel)
+    plain = with_gradients_of_gradients(lambda x, kernel: ops.conv(x, kernel, **options), x, kernel)
+    for one, other in zip(ours, plain, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
+
+
+@CONVOLUTIONS
+def test_products_change_no_transposed_convolution(as_products, shape, side, stride, padding):
+    kernel, y = random((side, side, 3, 2), ops.conv(*random((*shape, 3), (side, side, 3, 2)), stride, padding).shape)
+
+    def ours(y, kernel):
+        return kernel_gradient.conv_transpose(y, kernel, stride, padding)
+
+    ours = with_gradients_of_gradients(ours, y, kernel)
+    plain = with_gradients_of_gradients(lambda y, kernel: ops.conv_transpose(y, kernel, stride, padding), y, kernel)
+    assert ours[0].shape[1:3] == shape[1:]
+    for one, other in zip(ours, plain, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
+
+
+def operations_of_gradient(function, *arguments):
+    """The types of the operations that compute a value and its gradients."""
+    specifications = [tf.TensorSpec(shape, dtype) for shape, dtype in arguments]
+    graph = tf.function(lambda *x: with_gradients_of(function, x)).get_concrete_function(*specifications).graph
+    return {operation.type for operation in graph.get_operations()}
+
+
+def with_gradients_of(function, arguments):
+    with tf.GradientTape() as tape:
+        tape.watch(arguments)
+        value = function(*arguments)
+    return value, tape.gradient(value, arguments)
+
+
+@pytest.mark.parametrize("call", ["conv", "conv_transpose"])
+@pytest.mark.parametrize(
+    ("images", "maps", "dtype", "flags", "gpus", "products"),
+    [
+        (2, 512, tf.float32, "avx2", [], True),
+        (2, 64, tf.float32, "avx2", [], False),
+        (None, 512, tf.float32, "avx2", [], False),
+        (2, 512, tf.bfloat16, "avx2", [], False),
+        (2, 512, tf.float32, "avx2 avx512f", [], False),
+        (2, 512, tf.float32, "avx2", ["gpu:0"], False),
+    ],
+    ids=["many maps", "few maps", "any number of images", "bfloat16", "AVX-512", "GPU"],
+)
+def test_where_gradients_are_products(machine, monkeypatch, call, images, maps, dtype, flags, gpus, products):
+    machine(flags, "1", 2)
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: gpus if kind == "gpu" else ["cpu:0"])
+    function = getattr(kernel_gradient, call)
+    arguments = ((images, 4, 4, maps), dtype), ((3, 3, maps, maps), dtype)
+    found = operations_of_gradient(lambda x, kernel: function(x, kernel, padding="same"), *arguments)
+    assert ("MatMul" in found, "Conv2DBackpropFilter" in found) == (products, not products)

@@ -53,3 +53,8 @@ def test_operations_of_a_convolution_and_its_gradient():
 
     one = 2 * (3 * 3 * 4 * 5) * (2 * 8 * 8)
     assert count_flops(both.get_concrete_function(tf.zeros([2, 16, 16, 4]))) == 2 * one
+
+
+def test_operations_of_a_product_of_matrices():
+    multiply = tf.function(lambda x, y: tf.matmul(x, y, transpose_a=True))
+    assert count_flops(multiply.get_concrete_function(tf.zeros([5, 3]), tf.zeros([5, 4]))) == 2 * 3 * 5 * 4

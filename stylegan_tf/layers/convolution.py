@@ -1,12 +1,11 @@
 """Convolution at the same size, in the form that is fast on the machine."""
 
-import functools
 import os
 
-import keras
 from keras import ops
 
-from stylegan_tf.runtime.processor import processor_features
+from stylegan_tf.layers.kernel_gradient import conv
+from stylegan_tf.runtime.processor import has_onednn_without_avx512
 
 # Rows of a strip, at least. Where images have fewer pixels, their maps are many, and one image is as fast as several.
 ROWS = 32
@@ -32,16 +31,11 @@ def convolve(x, kernel):
         if rows < height and height % rows == 0:
             x = ops.pad(x, [(0, 0), (margin, margin), (margin, margin), (0, 0)])
             x = ops.concatenate([x[:, top : top + rows + 2 * margin] for top in range(0, height, rows)])
-            x = ops.conv(x, kernel, padding="valid", data_format="channels_last")
+            x = conv(x, kernel, padding="valid")
             return ops.reshape(x, (1, height, -1, x.shape[-1]))
-    return ops.conv(x, kernel, padding="same", data_format="channels_last")
+    return conv(x, kernel)
 
 
-@functools.cache
 def strips_of_an_image():
     """Into how many strips one image is cut, a power of two: one a core where that helps, or 1."""
-    features = processor_features() or ()
-    with_onednn = keras.backend.backend() == "tensorflow" and os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1"
-    if not with_onednn or "AVX2" not in features or "AVX-512" in features:
-        return 1
-    return 2 ** ((os.cpu_count() or 1).bit_length() - 1)
+    return 2 ** ((os.cpu_count() or 1).bit_length() - 1) if has_onednn_without_avx512() else 1

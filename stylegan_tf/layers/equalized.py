@@ -7,6 +7,7 @@ from keras import ops
 
 from stylegan_tf.layers.convolution import convolve
 from stylegan_tf.layers.full_precision import FullPrecision, PixelPrecision
+from stylegan_tf.layers.kernel_gradient import conv, conv_transpose
 from stylegan_tf.layers.resample import smear
 
 SQRT_2 = math.sqrt(2)
@@ -142,10 +143,10 @@ class EqualizedConv2D(EqualizedLayer):
         if self.resample == "up":
             kernel = ops.transpose(self.kernel, (0, 1, 3, 2))
             kernel = self.cast_kernel(smear(kernel, self.coefficient, rotate=not self.fused))
-            x = ops.conv_transpose(x, kernel, strides=2, padding="same", data_format="channels_last")
+            x = conv_transpose(x, kernel)
         elif self.resample == "down":
             kernel = self.cast_kernel(smear(self.kernel, self.coefficient * 0.25))
-            x = ops.conv(x, kernel, strides=2, padding="same", data_format="channels_last")
+            x = conv(x, kernel, stride=2)
         else:
             kernel = self.cast_kernel(self.kernel * self.coefficient)
             x = convolve(x, kernel)

@@ -7,6 +7,7 @@ from stylegan_tf.layers.activations import clamped
 from stylegan_tf.layers.convolution import convolve
 from stylegan_tf.layers.equalized import EqualizedDense, EqualizedLayer
 from stylegan_tf.layers.full_precision import PixelPrecision
+from stylegan_tf.layers.kernel_gradient import conv, conv_transpose
 from stylegan_tf.layers.resample import enlarge_filtered, fir_kernel, shrink_filtered, upfirdn
 
 
@@ -35,12 +36,12 @@ def filtered_conv(x, kernel, resample=None, taps=()):
     if resample == "up":
         # A transposed convolution scatters what a convolution gathers: the kernel is turned.
         kernel = ops.transpose(ops.flip(kernel, axis=(0, 1)), (0, 1, 3, 2))
-        x = ops.conv_transpose(x, kernel, strides=2, padding="valid", data_format="channels_last")
+        x = conv_transpose(x, kernel, padding="valid")
         padding = ((size + 1) // 2 - margin, size // 2 - margin)
         return upfirdn(x, fir_kernel(taps, gain=4.0), padding=(padding, padding))
     padding = ((size - 1) // 2 + margin, (size - 2) // 2 + margin)
     x = upfirdn(x, fir_kernel(taps), padding=(padding, padding))
-    return ops.conv(x, kernel, strides=2, padding="valid", data_format="channels_last")
+    return conv(x, kernel, stride=2, padding="valid")
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")

@@ -5,6 +5,12 @@ from keras import ops
 
 from stylegan_tf.layers.full_precision import FullPrecision
 
+if keras.backend.backend() == "tensorflow":
+    from stylegan_tf.runtime.one_pass import normalize_image
+
+# Rows of an image from which on one pass is faster than several. Smaller ones stay in the processor's caches.
+ROWS = 128
+
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
 class PixelNorm(FullPrecision, keras.layers.Layer):
@@ -44,19 +50,41 @@ class InstanceNorm(FullPrecision, keras.layers.Layer):
         self.epsilon = epsilon
 
     def call(self, x):
-        centred, inverse_std = centre(x, self.epsilon)
-        return centred * inverse_std
+        return normalize(x, self.epsilon)
 
     def get_config(self):
         return {**super().get_config(), "epsilon": self.epsilon}
 
 
-def centre(x, epsilon):
-    """Returns x - mean, [N, H, W, C], and 1 / sqrt(variance + epsilon), [N, 1, 1, C], over the pixels of each map.
+def normalize(x, epsilon, scale=None, bias=None):
+    """Normalises the maps of every image to zero mean and unit (biased) variance, then scales and shifts them.
 
     The mean is taken off before anything is scaled: the maps of the learned constant start with no variance at all, and
     a scale of 1 / sqrt(epsilon) would blow rounding errors up.
+
+    Args:
+        x: [N, H, W, C].
+        epsilon: Added to the variance.
+        scale, bias: [N, 1, 1, C], both or none.
+
+    Returns:
+        [N, H, W, C].
     """
+    if scale is not None and is_one_pass(x):
+        return normalize_image(x, scale, bias, epsilon)
     centred = x - ops.mean(x, axis=(1, 2), keepdims=True)
-    variance = ops.mean(ops.square(centred), axis=(1, 2), keepdims=True)
-    return centred, ops.rsqrt(variance + epsilon)
+    factor = ops.rsqrt(ops.mean(ops.square(centred), axis=(1, 2), keepdims=True) + epsilon)
+    return centred * factor if scale is None else centred * (scale * factor) + bias
+
+
+def is_one_pass(x):
+    """Whether x is normalised in one pass: a large float32 image alone, on TensorFlow and a processor."""
+    images, rows = x.shape[:2]
+    return (
+        keras.backend.backend() == "tensorflow"
+        and images == 1
+        and (rows or 0) >= ROWS
+        and keras.backend.standardize_dtype(x.dtype) == "float32"
+        # There, XLA puts the passes together, and cuDNN does not take so small an epsilon.
+        and not keras.distribution.list_devices("gpu")
+    )

@@ -5,7 +5,7 @@ from keras import ops
 
 from stylegan_tf.layers.equalized import EqualizedDense
 from stylegan_tf.layers.full_precision import FullPrecision, PixelPrecision
-from stylegan_tf.layers.normalization import centre
+from stylegan_tf.layers.normalization import normalize
 
 
 @keras.saving.register_keras_serializable(package="stylegan_tf")
@@ -74,7 +74,10 @@ class NoiseInput(PixelPrecision, keras.layers.Layer):
         self.strength = self.add_weight(name="strength", shape=shape, initializer=self.initializer)
 
     def call(self, x, noise):
-        return x + noise * self.strength
+        if self.shared:
+            return x + noise * self.strength
+        # A product of matrices: to repeat one map for all maps and to multiply takes TensorFlow up to twice as long.
+        return x + ops.matmul(noise, ops.expand_dims(self.strength, 0))
 
     def compute_output_shape(self, x_shape, noise_shape=None):
         return x_shape
@@ -122,10 +125,7 @@ class AdaIN(FullPrecision, keras.layers.Layer):
     def call(self, x, w):
         scale, bias = ops.split(self.style(w)[:, None, None, :], 2, axis=-1)
         scale = scale + 1.0
-        if self.normalize:
-            x, inverse_std = centre(x, self.epsilon)
-            scale = scale * inverse_std
-        return x * scale + bias
+        return normalize(x, self.epsilon, scale, bias) if self.normalize else x * scale + bias
 
     def compute_output_shape(self, x_shape, w_shape):
         return x_shape

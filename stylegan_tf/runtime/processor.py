@@ -1,6 +1,10 @@
 """What the processor has instructions for, as Linux tells."""
 
+import functools
+import os
 from pathlib import Path
+
+import keras
 
 # {what has fast kernels: the flags of /proc/cpuinfo that say so, of x86 or of ARM}.
 FEATURES = {
@@ -20,6 +24,17 @@ def processor_features():
         return None
     flags = {flag for line in lines if line.lower().startswith(("flags", "features")) for flag in line.split()[2:]}
     return [name for name, wanted in FEATURES.items() if wanted & flags] if flags else None
+
+
+@functools.cache
+def has_onednn_without_avx512():
+    """Whether TensorFlow computes with oneDNN here (see `dnnlib.quiet_tensorflow`) and the processor has AVX2 alone.
+
+    There, some of oneDNN's operations are far slower than others: what uses them has another form for such machines.
+    """
+    features = processor_features() or ()
+    with_onednn = keras.backend.backend() == "tensorflow" and os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1"
+    return with_onednn and "AVX2" in features and "AVX-512" not in features
 
 
 def describe_processor():
