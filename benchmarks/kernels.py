@@ -5,7 +5,8 @@ python benchmarks/kernels.py --resolution=32 --maps=16 --minibatch=32
 KERAS_BACKEND=jax python benchmarks/kernels.py --resolution=64
 
 All forms of a kernel compute the same. They are timed forward, with the gradient by input and weights, and with that of
-a function of the input's gradient, as in a regularizer. "layers" is what the networks do.
+a function of the input's gradient, as in a regularizer. "layers" is what the networks do. "one operation" is the
+same forward, with the gradients of the backend.
 """
 
 import importlib
@@ -26,6 +27,8 @@ from keras import ops
 
 from benchmarks.convolutions import best_rate, best_time
 from stylegan_tf.layers import enlarge_filtered, filter_images, shrink_filtered, upfirdn
+from stylegan_tf.layers.convolution import convolve
+from stylegan_tf.layers.kernel_gradient import conv_transpose
 from stylegan_tf.layers.modulated import filtered_conv
 from stylegan_tf.layers.resample import fir_kernel
 from stylegan_tf.networks.network import feature_maps_by_stage
@@ -106,6 +109,10 @@ def smeared(kernel):
 
 def up_transposed(x, kernel):
     """StyleGAN's: one transposed convolution with 4 x 4 weights."""
+    return conv_transpose(x, ops.transpose(smeared(kernel), (0, 1, 3, 2)))
+
+
+def up_transposed_plainly(x, kernel):
     kernel = ops.transpose(smeared(kernel), (0, 1, 3, 2))
     return ops.conv_transpose(x, kernel, strides=2, padding="same", data_format="channels_last")
 
@@ -145,7 +152,16 @@ KERNELS = {
             "filter in the weights": down_folded,
         },
     ),
-    "up, no filter": (2, None, {"layers of StyleGAN": up_transposed, "four phases": up_phases}),
+    "up, no filter": (
+        2,
+        None,
+        {"layers of StyleGAN": up_transposed, "one operation": up_transposed_plainly, "four phases": up_phases},
+    ),
+    "convolution": (
+        1,
+        None,
+        {"layers": convolve, "one operation": lambda x, kernel: ops.conv(x, kernel, padding="same")},
+    ),
 }
 
 
