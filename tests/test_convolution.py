@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
+from tiny_networks import normal, scattered
 
 from stylegan_tf.layers import convolution, kernel_gradient
 from stylegan_tf.layers.convolution import convolve
+from stylegan_tf.networks import Discriminator, StyleGAN2Discriminator, StyleGAN2Generator
 from stylegan_tf.runtime.processor import has_onednn_without_avx512
+from stylegan_tf.training.losses import path_length_penalty, r1_penalty
 
 FLAGS = "model name\t: EPYC\nflags\t\t: fpu {}\n"
 
@@ -192,3 +195,32 @@ def test_where_gradients_are_products(machine, monkeypatch, call, images, maps, 
     arguments = ((images, 4, 4, maps), dtype), ((3, 3, maps, maps), dtype)
     found = operations_of_gradient(lambda x, kernel: function(x, kernel, padding="same"), *arguments)
     assert ("MatMul" in found, "Conv2DBackpropFilter" in found) == (products, not products)
+
+
+def gradients_of_penalty(network):
+    """The gradients of R1 or of the path length penalty by all variables of a small network."""
+    network = scattered(network(resolution=16, fmap_base=32, fmap_max=4))
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape() as tape:
+            if isinstance(network, StyleGAN2Generator):
+                w = network.mapping(normal(2, network.latent_size))
+                penalty, _ = path_length_penalty(network.synthesis, w, normal(2, 16, 16, 3), mean=0.0)
+            else:
+                penalty, _ = r1_penalty(network, tf.constant(normal(2, 16, 16, 3)), gamma=10.0)
+        variables = [variable.value for variable in network.trainable_variables]
+        return tape.gradient(penalty, variables, unconnected_gradients="zero")
+
+    graph = gradients.get_concrete_function().graph
+    return gradients(), {operation.type for operation in graph.get_operations()}
+
+
+@pytest.mark.parametrize("network", [Discriminator, StyleGAN2Discriminator, StyleGAN2Generator])
+def test_products_change_no_penalty(as_products, machine, network):
+    ours, operations = gradients_of_penalty(network)
+    machine("avx2", "0", 2)
+    plain, plain_operations = gradients_of_penalty(network)
+    assert "IdentityN" in operations and "IdentityN" not in plain_operations
+    for one, other in zip(ours, plain, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4 * np.abs(other).max())
