@@ -49,6 +49,7 @@ class TrainingStep:
             self.taking[part.name] = traced(partial(self.take, part))
         self.averaging = traced(self.update_average, compiled=outer)
         self.adapting = models.ada and traced(models.ada.update)
+        self.sent = {}  # {part: its function as it was traced when it was called first}
 
     def __call__(self, images, labels, images_seen, fade, G_lrate, D_lrate, beta, due=None):
         """Trains on one minibatch.
@@ -69,9 +70,18 @@ class TrainingStep:
         one_of_each = self.strategy.experimental_local_results(images)[0]
 
         def take(part, learning_rate):
-            return self.taking[part.name](images, labels, images_seen, fade, learning_rate)
+            return self.send(part.name, self.taking[part.name], images, labels, images_seen, fade, learning_rate)
 
         return self.in_order(take, due, one_of_each, G_lrate, D_lrate, beta)
+
+    def send(self, name, function, *arguments):
+        """Calls a traced function, whose arguments are tensors of the same shapes each time.
+
+        tf.function would look for the trace that fits in every call, and take as long for it as to start it.
+        """
+        if name not in self.sent:
+            self.sent[name] = function.get_concrete_function(*arguments)
+        return self.sent[name](*arguments)
 
     def take(self, part, images, labels, images_seen, fade, learning_rate):
         """One update by one part, with all that is random in it; returns {statistic: mean over the minibatch}."""
@@ -114,7 +124,7 @@ class TrainingStep:
         rates, values = {"G": G_lrate, "D": D_lrate}, {}
         for part in self.parts:
             if part is AVERAGE:
-                self.averaging(beta)
+                self.send(AVERAGE, self.averaging, beta)
             elif part.name in due:
                 values |= update(part, rates[part.network])
         if self.models.ada:
