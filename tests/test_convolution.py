@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from derivatives import assert_same, with_gradients, with_gradients_of_gradients
 from keras import ops
 from tiny_networks import normal, scattered
 
@@ -34,16 +35,6 @@ def machine(monkeypatch, tmp_path):
     has_onednn_without_avx512.cache_clear()
 
 
-def with_gradients(function, *arguments):
-    """A function's value, and the gradients of a sum in which every pixel has another weight."""
-    arguments = [tf.constant(argument) for argument in arguments]
-    with tf.GradientTape() as tape:
-        tape.watch(arguments)
-        value = function(*arguments)
-        loss = tf.reduce_sum(value * tf.sin(tf.reshape(tf.range(tf.size(value), dtype=tf.float32), value.shape)))
-    return [value, *tape.gradient(loss, arguments)]
-
-
 @pytest.mark.parametrize("shape", [(64, 64), (128, 32), (96, 16)])
 @pytest.mark.parametrize("side", [3, 5])
 def test_strips_change_nothing(machine, monkeypatch, shape, side):
@@ -60,8 +51,7 @@ def test_strips_change_nothing(machine, monkeypatch, shape, side):
     monkeypatch.undo()
     plain = with_gradients(lambda x, kernel: ops.conv(x, kernel, padding="same"), x, kernel)
     assert batches == [shape[0] // 32]
-    for one, other in zip(in_strips, plain, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-4)
+    assert_same(in_strips, plain, 1e-5)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +64,7 @@ def test_the_rest_is_convolved_whole(machine, shape, side):
     x, kernel = (keras.random.normal(s, seed=i) for i, s in enumerate([shape, (side, side, 3, 2)]))
     function = tf.function(convolve)
     graph = function.get_concrete_function(x, kernel).graph
-    assert "ConcatV2" not in {operation.type for operation in graph.get_operations()}
+    assert "Pack" not in {operation.type for operation in graph.get_operations()}
     np.testing.assert_array_equal(function(x, kernel), ops.conv(x, kernel, padding="same"))
 
 
@@ -114,15 +104,6 @@ def random(*shapes):
     return [keras.random.normal(shape, seed=i) for i, shape in enumerate(shapes)]
 
 
-def with_gradients_of_gradients(function, *arguments):
-    """A function's value, its gradients, and the gradients of a function of these."""
-    with tf.GradientTape() as tape:
-        tape.watch(arguments)
-        value, *gradients = with_gradients(function, *arguments)
-        loss = sum(tf.reduce_sum(tf.sin(gradient)) for gradient in gradients)
-    return [value, *gradients, *tape.gradient(loss, arguments)]
-
-
 CONVOLUTIONS = pytest.mark.parametrize(
     ("shape", "side", "stride", "padding"),
     [
@@ -143,8 +124,7 @@ def test_products_change_nothing(as_products, shape, side, stride, padding):
     options = dict(strides=stride, padding=padding)
     ours = with_gradients_of_gradients(lambda x, kernel: kernel_gradient.conv(x, kernel, stride, padding), x, kernel)
     plain = with_gradients_of_gradients(lambda x, kernel: ops.conv(x, kernel, **options), x, kernel)
-    for one, other in zip(ours, plain, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
+    assert_same(ours, plain, 1e-5)
 
 
 @CONVOLUTIONS
@@ -157,8 +137,7 @@ def test_products_change_no_transposed_convolution(as_products, shape, side, str
     ours = with_gradients_of_gradients(ours, y, kernel)
     plain = with_gradients_of_gradients(lambda y, kernel: ops.conv_transpose(y, kernel, stride, padding), y, kernel)
     assert ours[0].shape[1:3] == shape[1:]
-    for one, other in zip(ours, plain, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
+    assert_same(ours, plain, 1e-5)
 
 
 def operations_of_gradient(function, *arguments):

@@ -30,7 +30,8 @@ def convolve(x, kernel):
         rows = max(height // strips_of_an_image(), ROWS)
         if rows < height and height % rows == 0:
             x = ops.pad(x, [(0, 0), (margin, margin), (margin, margin), (0, 0)])
-            x = ops.concatenate([x[:, top : top + rows + 2 * margin] for top in range(0, height, rows)])
+            x = ops.squeeze(x, axis=0)  # whose rows are sliced without a copy
+            x = ops.stack([x[top : top + rows + 2 * margin] for top in range(0, height, rows)])
             x = conv(x, kernel, padding="valid")
             return ops.reshape(x, (1, height, -1, x.shape[-1]))
     return conv(x, kernel)

@@ -65,26 +65,28 @@ def normalize(x, epsilon, scale=None, bias=None):
     Args:
         x: [N, H, W, C].
         epsilon: Added to the variance.
-        scale, bias: [N, 1, 1, C], both or none.
+        scale, bias: [N, 1, 1, C], both or none; x is normalised in their precision.
 
     Returns:
-        [N, H, W, C].
+        [N, H, W, C], in the dtype of scale, or of x where it is one pass.
     """
-    if scale is not None and is_one_pass(x):
-        return normalize_image(x, scale, bias, epsilon)
+    if scale is not None:
+        if is_one_pass(x):
+            return normalize_image(x, scale, bias, epsilon)
+        x = ops.cast(x, scale.dtype)
     centred = x - ops.mean(x, axis=(1, 2), keepdims=True)
     factor = ops.rsqrt(ops.mean(ops.square(centred), axis=(1, 2), keepdims=True) + epsilon)
     return centred * factor if scale is None else centred * (scale * factor) + bias
 
 
 def is_one_pass(x):
-    """Whether x is normalised in one pass: a large float32 image alone, on TensorFlow and a processor."""
+    """Whether x is normalised in one pass: a large image alone, not in float16, on TensorFlow and a processor."""
     images, rows = x.shape[:2]
     return (
         keras.backend.backend() == "tensorflow"
         and images == 1
         and (rows or 0) >= ROWS
-        and keras.backend.standardize_dtype(x.dtype) == "float32"
+        and keras.backend.standardize_dtype(x.dtype) in ("float32", "bfloat16")
         # There, XLA puts the passes together, and cuDNN does not take so small an epsilon.
         and not keras.distribution.list_devices("gpu")
     )

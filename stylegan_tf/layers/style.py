@@ -74,9 +74,10 @@ class NoiseInput(PixelPrecision, keras.layers.Layer):
         self.strength = self.add_weight(name="strength", shape=shape, initializer=self.initializer)
 
     def call(self, x, noise):
-        if self.shared:
+        if self.shared or self.compute_dtype != "float32":
             return x + noise * self.strength
-        # A product of matrices: to repeat one map for all maps and to multiply takes TensorFlow up to twice as long.
+        # A product of matrices: to repeat one map for all maps and to multiply takes TensorFlow up to twice as long. In
+        # bfloat16 it does not, and processors without bfloat16 have no fast product of it either.
         return x + ops.matmul(noise, ops.expand_dims(self.strength, 0))
 
     def compute_output_shape(self, x_shape, noise_shape=None):
@@ -111,7 +112,7 @@ class AdaIN(FullPrecision, keras.layers.Layer):
     """
 
     def __init__(self, normalize=True, use_wscale=True, epsilon=1e-8, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         self.normalize = normalize
         self.use_wscale = use_wscale
         self.epsilon = epsilon
@@ -125,7 +126,7 @@ class AdaIN(FullPrecision, keras.layers.Layer):
     def call(self, x, w):
         scale, bias = ops.split(self.style(w)[:, None, None, :], 2, axis=-1)
         scale = scale + 1.0
-        return normalize(x, self.epsilon, scale, bias) if self.normalize else x * scale + bias
+        return normalize(x, self.epsilon, scale, bias) if self.normalize else ops.cast(x, scale.dtype) * scale + bias
 
     def compute_output_shape(self, x_shape, w_shape):
         return x_shape

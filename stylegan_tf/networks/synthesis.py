@@ -52,7 +52,7 @@ class SynthesisLayer(FullPrecision, keras.layers.Layer):
         pixelnorm_epsilon,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         self.options = dict(
             use_noise=use_noise,
             nonlinearity=nonlinearity,
