@@ -169,7 +169,8 @@ def test_a_picture_becomes_a_source(opened, address, tmp_path):
     page.set_input_files("input[type=file]", tmp_path / "text.png")
     page.wait_for_selector("#message:visible")
     assert page.inner_text("#message").startswith("Your picture cannot be used: it is no image")
-    assert page.locator("img[alt='Your picture']").is_hidden()
+    assert page.locator("img[alt='Your picture']").is_visible()  # the one before, and what is known of it
+    assert page.locator("text=It is the source A now").is_visible()
 
 
 def test_a_projection_is_stopped(opened, address, tmp_path):
@@ -218,6 +219,28 @@ def test_a_new_picture_takes_the_place_of_one_that_is_projected(opened, address,
                 new DragEvent(name, { bubbles: true, cancelable: true, dataTransfer: data })));
         }"""
     )
+
+
+def test_pictures_one_right_after_the_other(opened, address, tmp_path):
+    page = opened(address)
+    page.click("#tab-picture")
+    for name, value in (("dark", 0), ("light", 255)):
+        Image.new("RGB", (8, 8), (value,) * 3).save(tmp_path / f"{name}.png")
+    (tmp_path / "text.png").write_text("no picture")
+    page.get_by_label("Steps").fill("2000")
+    target = page.locator("img[alt='Your picture']")
+    with page.expect_request(lambda request: request.method == "DELETE"):  # the first one is stopped
+        for name in ("dark", "light"):
+            page.set_input_files("input[type=file]", tmp_path / f"{name}.png")
+    page.wait_for_selector("text=/Step \\d+ of 2000/")
+    shown = target.get_attribute("src")
+    page.set_input_files("input[type=file]", tmp_path / "text.png")
+    page.wait_for_selector("#message:visible")
+    assert target.get_attribute("src") == shown and target.is_visible()  # which goes on
+    before = page.locator("[role=status]", has_text="Step").inner_text()
+    wait_until(page, "before => ![...document.querySelectorAll('[role=status]')].some((x) => x.textContent === before)", before)
+    page.click("text=Stop here")
+    page.wait_for_selector("text=It is the source A now")
 
 
 def test_a_walk(opened, address, tmp_path):

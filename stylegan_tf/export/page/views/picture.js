@@ -3,6 +3,7 @@
 import { field, make, numberIn } from "../dom.js";
 
 export const title = "Your picture";
+const LOOKING = "Looking at it ...";
 const shown = new WeakMap(); // {app: what is in its panel}, which goes on while another view is shown
 
 export function render(app, panel) {
@@ -23,8 +24,9 @@ function begun(app) {
   const target = make("img", { alt: "Your picture", hidden: true, error: () => { target.hidden = true; } }), found = make("img", { alt: "What the network makes of it", hidden: true });
   const progress = make("progress", { max: 1, value: 0, hidden: true });
   const told = make("p", { class: "hint", role: "status" });
-  const stop = make("button", { text: "Stop here", hidden: true, click: () => app.guard(() => app.backend.stop(job.id)) });
-  let job = null; // the projection that the panel shows; a new picture takes the place of one that is still going on
+  const stop = make("button", { text: "Stop here", hidden: true, click: () => app.guard(() => app.backend.stop(running)) });
+  let running = null; // the projection that the panel shows; a new picture takes the place of one that is still going on
+  let uploads = Promise.resolve(); // one after the other, in the order in which pictures were chosen
 
   function over(event) {
     event.preventDefault();
@@ -36,25 +38,24 @@ function begun(app) {
     begin(event.dataTransfer.files[0]);
   }
   function begin(file) {
-    app.guard(async () => {
-      if (!file) throw new Error("That is no file; save the picture first, and drop or choose its file.");
-      target.src = URL.createObjectURL(file);
-      target.hidden = false;
-      found.hidden = true;
-      told.textContent = "Looking at it ...";
-      const network = app.state.network, before = job, mine = { id: null };
-      job = mine;
-      try {
-        mine.id = await app.backend.project(network, file, Math.round(numberIn(steps, 1, 2000, 200)), (news) => job === mine && hear(news, network));
-      } catch (error) {
-        job = before;
-        told.textContent = "";
-        target.hidden = true;
-        throw error;
-      }
-      progress.hidden = stop.hidden = false;
-      if (before?.id) app.backend.stop(before.id).catch(() => {}); // which may have ended by itself
-    }, "picture");
+    uploads = uploads.then(() => app.guard(() => upload(file), "picture"));
+  }
+  async function upload(file) {
+    if (!file) throw new Error("That is no file; save the picture first, and drop or choose its file.");
+    const { network } = app.state, before = told.textContent;
+    told.textContent = LOOKING;
+    let id = null;
+    try {
+      id = await app.backend.project(network, file, Math.round(numberIn(steps, 1, 2000, 200)), (news) => id === running && hear(news, network));
+    } catch (error) { // what the panel shows goes on
+      if (told.textContent === LOOKING) told.textContent = before;
+      throw error;
+    }
+    if (running) app.backend.stop(running).catch(() => {}); // which may have ended by itself
+    running = id;
+    target.src = URL.createObjectURL(file);
+    found.hidden = true;
+    target.hidden = progress.hidden = stop.hidden = false;
   }
   function hear(news, network) {
     if (news.error) {
@@ -75,13 +76,13 @@ function begun(app) {
       told.textContent = `Step ${news.step} of ${news.of}, ${news.by} distance ${news.distance.toPrecision(3)}`;
     }
     if (!news.done) return;
-    const here = app.state.network === network, { id } = job;
+    const here = app.state.network === network, picture = running;
     finish();
     told.textContent = here ? "It is the source A now: mix it, blend it, edit it." : "It was found, in the network that was open then.";
-    if (here) app.set({ a: { picture: id }, mix: null, plane: null, directions: null });
+    if (here) app.set({ a: { picture }, mix: null, plane: null, directions: null });
   }
   function finish() {
-    job = null;
+    running = null;
     progress.hidden = stop.hidden = true;
   }
   return [make("div", { class: "row" }, stepsLabel), drop, make("div", { class: "pair" }, target, found), progress, make("div", { class: "row" }, stop), told];
