@@ -25,7 +25,7 @@ import tensorflow as tf
 from dnnlib.cli import Command, UserPath, Whole, one_line_errors
 from stylegan_tf.files.find import find_targets, load_generator, load_trained
 from stylegan_tf.pictures.sampler import Sampler, latents
-from stylegan_tf.runtime.precision import dtype_policy
+from stylegan_tf.runtime.precision import dtype_policy, with_policy
 from stylegan_tf.runtime.processor import describe_processor
 from stylegan_tf.training.losses import discriminator_loss, generator_loss
 
@@ -102,13 +102,6 @@ def gradient_differences(folder, precision, minibatch):
 
         found.append({"G": gradients(loss_of_g, g, scale), "D": gradients(loss_of_d, d, scale)})
     return {name: compare(found[1][name], expected) for name, expected in found[0].items()}
-
-
-def with_policy(network, policy):
-    """A copy that computes under another dtype policy."""
-    copy = type(network).from_config(network.get_config() | {"dtype": policy})
-    copy.set_weights(network.get_weights())
-    return copy
 
 
 def gradients(loss, network, scale):

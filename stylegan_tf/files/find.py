@@ -13,6 +13,7 @@ from stylegan_tf.files.published import PUBLISHED, is_published, obtain_network
 from stylegan_tf.files.shipped_networks import SHIPPED, shipped_folder
 from stylegan_tf.networks.interface import BaseGenerator
 from stylegan_tf.recipes.settings import TrainingConfig, from_dict
+from stylegan_tf.runtime.precision import with_policy
 
 SNAPSHOT = r"network-snapshot-(\d{6,})"
 # The networks of a snapshot, NAME.keras each, and of a pickle, in this order.
@@ -126,11 +127,7 @@ def load_generator(path, dtype="float32"):
     network = open_pickle(path)[-1] if kind_of(path) is Kind.FOREIGN else open_network(path, "give another one")
     if not isinstance(network, BaseGenerator):
         raise ValueError(f"{path} is a {type(network).__name__}, no generator; give Gs.keras of a snapshot.")
-    if network.dtype_policy.name == dtype:
-        return network
-    exact = type(network).from_config(network.get_config() | {"dtype": dtype})
-    exact.set_weights(network.get_weights())
-    return exact
+    return network if network.dtype_policy.name == dtype else with_policy(network, dtype)
 
 
 def load_trained(source):

@@ -14,6 +14,13 @@ def dtype_policy(precision):
     return DTYPE_POLICIES[precision]
 
 
+def with_policy(network, policy):
+    """A copy of a network, its weights with it, that computes under another Keras dtype policy."""
+    copy = type(network).from_config(network.get_config() | {"dtype": policy})
+    copy.set_weights(network.get_weights())
+    return copy
+
+
 def use_precision(precision):
     """Switches TensorFloat-32 on for "tf32" and off for the others (TensorFlow starts with it); ValueError as above."""
     dtype_policy(precision)

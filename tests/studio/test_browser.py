@@ -238,7 +238,9 @@ def test_pictures_one_right_after_the_other(opened, address, tmp_path):
     page.wait_for_selector("#message:visible")
     assert target.get_attribute("src") == shown and target.is_visible()  # which goes on
     before = page.locator("[role=status]", has_text="Step").inner_text()
-    wait_until(page, "before => ![...document.querySelectorAll('[role=status]')].some((x) => x.textContent === before)", before)
+    wait_until(
+        page, "before => ![...document.querySelectorAll('[role=status]')].some((x) => x.textContent === before)", before
+    )
     page.click("text=Stop here")
     page.wait_for_selector("text=It is the source A now")
 
