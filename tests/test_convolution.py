@@ -77,20 +77,28 @@ def test_sizes_that_are_not_known(machine, shape):
 
 
 @pytest.mark.parametrize(
-    ("flags", "onednn", "cores", "strips"),
+    ("flags", "onednn", "cores", "gpus", "strips"),
     [
-        ("avx2", "1", 1, 1),
-        ("avx2", "1", 2, 2),
-        ("avx2", "1", 12, 8),
-        ("avx2", "1", None, 1),
-        ("avx2", "0", 2, 1),
-        ("avx2 avx512f", "1", 2, 1),
-        ("sse4", "1", 2, 1),
+        ("avx2", "1", 1, [], 1),
+        ("avx2", "1", 2, [], 2),
+        ("avx2", "1", 12, [], 8),
+        ("avx2", "1", None, [], 1),
+        ("avx2", "0", 2, [], 1),
+        ("avx2", "1", 2, ["gpu:0"], 1),
+        ("avx2 avx512f", "1", 2, [], 1),
+        ("sse4", "1", 2, [], 1),
     ],
 )
-def test_where_strips_are_cut(machine, flags, onednn, cores, strips):
+def test_where_strips_are_cut(machine, monkeypatch, flags, onednn, cores, gpus, strips):
     machine(flags, onednn, cores)
-    assert convolution.strips_of_an_image() == strips
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: gpus if kind == "gpu" else ["cpu:0"])
+    assert convolution.strips_of_an_image(1024) == strips
+
+
+@pytest.mark.parametrize(("rows", "strips"), [(16, 1), (32, 1), (63, 1), (64, 2), (96, 3), (128, 4), (1024, 4)])
+def test_strips_have_enough_rows(machine, rows, strips):
+    machine("avx2", "1", 4)
+    assert convolution.strips_of_an_image(rows) == strips
 
 
 @pytest.fixture

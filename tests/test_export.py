@@ -242,6 +242,27 @@ def test_nothing_but_signatures_and_variables(exported, name):
     assert sum(node.op == "Round" for node in nodes) == 1
 
 
+@pytest.mark.parametrize("name", ["mixed", "stylegan2"])
+def test_one_image_alone_is_convolved_in_strips(exported, monkeypatch, tmp_path, name):
+    """Where that is faster, which is decided in the graph, for as many images as there are."""
+    _, _, sampler, labels = exported[name]
+    monkeypatch.setattr("stylegan_tf.layers.convolution.has_onednn_without_avx512", lambda: True)
+    monkeypatch.setattr("stylegan_tf.layers.convolution.ROWS", 4)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    path = export_savedmodel(sampler.generator, tmp_path / name, max_batch=MAX_BATCH, truncation_cutoff=CUTOFFS[name])
+    (graph,) = SavedModel.FromString((path / "saved_model.pb").read_bytes()).meta_graphs
+    nodes = [node for function in graph.graph_def.library.function for node in function.node_def]
+    assert {node.attr["padding"].s for node in nodes if node.op == "Conv2D"} == {b"SAME", b"VALID"}
+    monkeypatch.undo()
+    model, z = tf.saved_model.load(path), latents(SEEDS, sampler.latent_size)
+    settings = {"latents": z, "labels": labels, "truncation_psi": PSI, "noise_seed": MIXED}
+    for count in (1, 5, 2, 1):
+        first = {name: value[:count] for name, value in settings.items()}
+        assert_close(
+            call(model, "serving_default", **first), expected_images(sampler, labels, MIXED, CUTOFFS[name])[:count]
+        )
+
+
 # Wrong requests.
 
 GOOD = {"seeds": [1, 2], "classes": [0, 1], "truncation_psi": [0.7, 1], "noise_seed": [-1, 3]}

@@ -11,6 +11,7 @@ from stylegan_tf.export.model_card import model_card
 from stylegan_tf.export.seeds import latents_from_seeds
 from stylegan_tf.export.warmup import warmup_inputs, write_warmup
 from stylegan_tf.images import to_uint8_rounded, unsqueeze
+from stylegan_tf.layers.convolution import strips_of_an_image
 from stylegan_tf.pictures.sampler import columns_by_text, columns_of, random_noise
 
 # The noise seed that stands for the stored noise images, and the first number that is no seed.
@@ -101,7 +102,7 @@ def make_signatures(generator, max_batch, truncation_cutoff):
 
     @tf.function(autograph=False)
     def images(w, noise_seed):
-        pixels = generator.synthesis(w, noise=noise_images(generator, noise_seed))
+        pixels = synthesized(generator, w, noise_images(generator, noise_seed))
         finite = require(
             tf.reduce_all(tf.math.is_finite(pixels)),
             "There would be pixels that are not finite numbers: the network is broken, or inputs are too large.",
@@ -167,6 +168,31 @@ def input_ranges(label_size):
     """{input: (lowest, highest)} of the integers."""
     classes = {"classes": (0, label_size - 1)} if label_size else {}
     return {"seeds": (0, SEEDS - 1), "noise_seed": (STORED_NOISE, SEEDS - 1), **classes}
+
+
+def synthesized(generator, w, noise):
+    """What a generator makes of any number of w; where one image is cut into strips, that is a graph of its own.
+
+    Args:
+        generator: A generator.
+        w: float32 [N, num_layers, dlatent_size].
+        noise: See `noise_images`.
+
+    Returns:
+        float32 [N, R, R, C].
+    """
+
+    def some():
+        return generator.synthesis(w, noise=noise)
+
+    def one():
+        # Not by tf.ensure_shape: TensorFlow's optimizer would take it for known, for the condition as well.
+        alone, *images = (tensor[0, tf.newaxis] for tensor in [w, *(noise or [])])
+        return generator.synthesis(alone, noise=images or None)
+
+    if strips_of_an_image(generator.resolution) == 1:
+        return some()
+    return tf.cond(tf.shape(w)[0] == 1, one, some)
 
 
 def noise_images(generator, seeds):

@@ -26,17 +26,21 @@ def convolve(x, kernel):
     """
     images, height = x.shape[:2]
     margin = kernel.shape[0] // 2
-    if images == 1 and height and margin:
-        rows = max(height // strips_of_an_image(), ROWS)
-        if rows < height and height % rows == 0:
-            x = ops.pad(x, [(0, 0), (margin, margin), (margin, margin), (0, 0)])
-            x = ops.squeeze(x, axis=0)  # whose rows are sliced without a copy
-            x = ops.stack([x[top : top + rows + 2 * margin] for top in range(0, height, rows)])
-            x = conv(x, kernel, padding="valid")
-            return ops.reshape(x, (1, height, -1, x.shape[-1]))
-    return conv(x, kernel)
+    strips = strips_of_an_image(height) if images == 1 and height and margin else 1
+    if strips == 1:
+        return conv(x, kernel)
+    rows = height // strips
+    x = ops.pad(x, [(0, 0), (margin, margin), (margin, margin), (0, 0)])
+    x = ops.squeeze(x, axis=0)  # whose rows are sliced without a copy
+    x = ops.stack([x[top : top + rows + 2 * margin] for top in range(0, height, rows)])
+    x = conv(x, kernel, padding="valid")
+    return ops.reshape(x, (1, height, -1, x.shape[-1]))
 
 
-def strips_of_an_image():
-    """Into how many strips one image is cut, a power of two: one a core where that helps, or 1."""
-    return 2 ** ((os.cpu_count() or 1).bit_length() - 1) if has_onednn_without_avx512() else 1
+def strips_of_an_image(height):
+    """Into how many strips one image of that many rows is cut: about one a core where that helps, or 1."""
+    if not has_onednn_without_avx512():
+        return 1
+    cores = 2 ** ((os.cpu_count() or 1).bit_length() - 1)
+    rows = max(height // cores, ROWS)
+    return height // rows if height % rows == 0 else 1

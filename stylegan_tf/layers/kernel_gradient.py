@@ -42,7 +42,6 @@ def products_are_faster(images, kernel, rows):
         and kernel.shape[0] > 1
         and rows * kernel.shape[2] * kernel.shape[3] >= WORK
         and keras.backend.standardize_dtype(images.dtype) == "float32"
-        and not keras.distribution.list_devices("gpu")
     )
 
 

@@ -87,6 +87,6 @@ def is_one_pass(x):
         and images == 1
         and (rows or 0) >= ROWS
         and keras.backend.standardize_dtype(x.dtype) in ("float32", "bfloat16")
-        # There, XLA puts the passes together, and cuDNN does not take so small an epsilon.
+        # There, XLA puts the passes together.
         and not keras.distribution.list_devices("gpu")
     )

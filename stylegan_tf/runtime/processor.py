@@ -28,13 +28,14 @@ def processor_features():
 
 @functools.cache
 def has_onednn_without_avx512():
-    """Whether TensorFlow computes with oneDNN here (see `dnnlib.quiet_tensorflow`) and the processor has AVX2 alone.
+    """Whether TensorFlow computes with oneDNN here (see `dnnlib.quiet_tensorflow`), on a processor that has AVX2 alone.
 
     There, some of oneDNN's operations are far slower than others: what uses them has another form for such machines.
     """
     features = processor_features() or ()
     with_onednn = keras.backend.backend() == "tensorflow" and os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1"
-    return with_onednn and "AVX2" in features and "AVX-512" not in features
+    with_avx2_alone = "AVX2" in features and "AVX-512" not in features
+    return with_onednn and with_avx2_alone and not keras.distribution.list_devices("gpu")
 
 
 def describe_processor():
