@@ -19,7 +19,7 @@ def adain():
     return layer
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 2e-2)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 4e-2)])
 def test_one_pass_changes_nothing(adain, monkeypatch, dtype, tolerance):
     x = keras.random.normal((1, ROWS, 8, 3), mean=2.0, seed=2)
     w = keras.random.normal((1, 5), seed=3)
