@@ -77,7 +77,7 @@ class NoiseInput(PixelPrecision, keras.layers.Layer):
         if self.shared or self.compute_dtype != "float32":
             return x + noise * self.strength
         # A product of matrices: to repeat one map for all maps and to multiply takes TensorFlow up to twice as long. In
-        # bfloat16 it does not, and processors without bfloat16 have no fast product of it either.
+        # bfloat16, products are several times slower, on processors without instructions for them.
         return x + ops.matmul(noise, ops.expand_dims(self.strength, 0))
 
     def compute_output_shape(self, x_shape, noise_shape=None):
